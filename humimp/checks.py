@@ -59,7 +59,8 @@ def images(images: Tensor, name: str = "images") -> None:
     if not (math.isfinite(low) and math.isfinite(high)):
         bad = (~torch.isfinite(images.detach())).flatten(1).any(1).nonzero().flatten().tolist()
         raise ValueError(
-            f"{name}: NaN or infinite values in image {_few(bad)} of the batch; expected values in [0, 1]"
+            f"{name}: expected values in [0, 1], got NaN or infinite ones "
+            f"in image {_few(bad)} of the batch"
         )
     if low < 0 or high > 1:
         hint = (

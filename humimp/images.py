@@ -19,10 +19,9 @@ from humimp import checks
 
 Validation = Literal["truncate", "round", "none"]
 
-#: How far below a level, in levels, a value may lie and still count as that level. The float32
-#: nearest to k/255, times 255, is off by at most 255·(2·2⁻²⁴ + 2⁻⁴⁸) < 2⁻¹⁵. Without the
-#: allowance, floor would take a level off an image that was 8 bit before.
-TOLERANCE = 2.0**-15
+#: How far, in levels, an image may be off a level and still be saved as that level: room for the
+#: last bits of float32, as after undoing a normalisation.
+TOLERANCE = 2.0**-14
 
 _SUFFIXES = {".png": "PNG", ".webp": "WEBP"}
 
@@ -36,8 +35,8 @@ def validate(images: Tensor, how: Validation = "truncate") -> Tensor:
         Any shape, float32 or float64.
     how
         ``"truncate"``
-            clamp to [0, 1], then floor to a multiple of 1/255: the paper's reading. A value that
-            lies less than 2⁻¹⁵ of a level below a level counts as that level.
+            clamp to [0, 1], then floor to a multiple of 1/255: the paper's reading. No step down
+            is too small to cost a whole level.
         ``"round"``
             clamp, then round to the nearest multiple of 1/255.
         ``"none"``
@@ -49,6 +48,14 @@ def validate(images: Tensor, how: Validation = "truncate") -> Tensor:
         Same shape, dtype and device. Validating twice changes nothing, and 8-bit images stay
         bit for bit what they are.
 
+    Notes
+    -----
+    Floor needs no tolerance for that: k/255 rounded to float32 or float64, times 255, gives k or
+    a little more for each of the 256 levels. Levels computed in another way, as by
+    ``linspace`` or by undoing a normalisation, can lie below and lose a level: round them first.
+    A tolerance would not be harmless either. Where a classifier is sure, Algorithm 1's first
+    steps are smaller than 10⁻⁸ and it is floor that makes them count.
+
     Raises
     ------
     ValueError
@@ -59,7 +66,7 @@ def validate(images: Tensor, how: Validation = "truncate") -> Tensor:
     if how == "none":
         return images
     levels = images * 255
-    return _from_levels(torch.floor(levels + TOLERANCE) if how == "truncate" else levels.round())
+    return _from_levels(levels.floor() if how == "truncate" else levels.round())
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -158,7 +165,7 @@ def save(image: Tensor, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     image
-        Shape (1, H, W) or (3, H, W), values in [0, 1], 8 bit (to within 2⁻¹⁵ of a level).
+        Shape (1, H, W) or (3, H, W), values in [0, 1], 8 bit (to within 2⁻¹⁴ of a level).
     path
         Name of the file, ending in ``.png``, or for three channels ``.webp``.
 
@@ -225,6 +232,10 @@ def _centre(image: Image.Image, size: int, shorter: int) -> Image.Image:
 
 def _write(path: Path, data: bytes) -> None:
     """Put a file in place in one step: whole or not at all."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            errno.ENOENT, "no such folder to save an image in; create it first", str(path.parent)
+        )
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
