@@ -1,0 +1,12 @@
+"""Attacks: pure functions ``(model, images, labels, *, options) -> adversarial images``.
+
+One attack a file. The result has the images' shape, dtype and device, and holds valid 8-bit images
+unless the caller asks otherwise; each image's result is what it would be alone. An attack measures
+nothing, prints nothing and leaves the model as it is.
+"""
+
+from humimp.attacks.imperceptible import imperceptible
+from humimp.attacks.no_attack import no_attack
+from humimp.attacks.pgd_l2 import pgd_l2
+
+__all__ = ["imperceptible", "no_attack", "pgd_l2"]
