@@ -215,6 +215,12 @@ def sha256(name: str) -> str:
     return _digest(path(name))
 
 
+def local() -> dict[str, str]:
+    """SHA-256 of each checkpoint's file on this machine; nothing is verified or downloaded."""
+    found = ((name, _local(files)) for name, files in _FILES.items())
+    return {name: _digest(place[0]) for name, place in found if place}
+
+
 def load(name: str) -> StateDict:
     """Load a checkpoint.
 
@@ -393,13 +399,8 @@ def _find(name: str) -> tuple[Path, _File]:
     if name not in _FILES:
         raise ValueError(f"There is no checkpoint {name!r}; there are {', '.join(NAMES)}")
     files = _FILES[name]
-    for folder in _folders():
-        for file in files:
-            if (folder / file.name).is_file():
-                return _verified(folder / file.name, file), file
-    for file in files:
-        if found := _installed(file):
-            return _verified(found, file), file
+    if place := _local(files):
+        return _verified(*place), place[1]
     for file in files:
         if file.url:
             target = cache() / "weights" / file.name
@@ -413,6 +414,18 @@ def _find(name: str) -> tuple[Path, _File]:
         f"file into the folder that {VARIABLE} names, or into {cache() / 'weights'}"
         f"{_or_install(files)}"
     )
+
+
+def _local(files: tuple[_File, ...]) -> tuple[Path, _File] | None:
+    """Find one of these files in the places on this machine."""
+    for folder in _folders():
+        for file in files:
+            if (folder / file.name).is_file():
+                return folder / file.name, file
+    for file in files:
+        if found := _installed(file):
+            return found, file
+    return None
 
 
 def _folders() -> list[Path]:

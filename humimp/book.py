@@ -1,0 +1,391 @@
+"""The book: what a page says first, how all pages are run, and the hook that builds them.
+
+``python -m humimp.book --help`` lists the commands. As a Sphinx extension (``_config.yml``) the
+module sees to it that every page is executed before the book is built.
+"""
+
+import argparse
+import importlib.util
+import inspect
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from humimp import runner
+from humimp.pages import PROFILE, Page, Parameters, Project
+
+#: Set by ``make book``: the build keeps older pages in the place of those that just failed.
+KEEP_VARIABLE = "HUMIMP_BOOK_KEEP"
+
+
+@dataclass(frozen=True)
+class Run:
+    """The run that a page shows.
+
+    ``run`` is ``"yours"`` or ``"reference"``, and ``folder`` holds this page's records: give it
+    to :func:`humimp.evaluate.run`.
+    """
+
+    page: str
+    run: str
+    folder: Path
+    about: Mapping[str, Any]
+
+    def line(self) -> str:
+        """Compose the line of Markdown that says which run is shown."""
+        about = self.about
+        whose = "Reference run" if self.run == "reference" else "Your run"
+        dirty = " with uncommitted changes" if about.get("dirty") else ""
+        return (
+            f"**{whose}**: {about['profile']} profile, started {about['started'][:16]} UTC, "
+            f"commit {str(about['commit'])[:7]}{dirty}, {about['device']}."
+        ).replace("T", " ", 1)
+
+
+def start(page: str) -> Run:
+    """Begin a page: check its parameters, choose its folder, and say which run is shown.
+
+    Call it once, at the top level of the first code cell after the parameters.
+
+    Parameters
+    ----------
+    page
+        Name of the page, such as ``"03_2_pieapp"``.
+
+    Returns
+    -------
+    Run
+        With the folder for the page's records.
+
+    Raises
+    ------
+    ValueError
+        A parameter that papermill set does not exist, or one has a value of another type; or
+        the committed results are asked for and there are none.
+    """
+    frame = inspect.currentframe()
+    caller = frame.f_back if frame else None
+    known = dict(caller.f_globals) if caller else {}
+    source = Project.holding(page).page(page)
+    given = _injected(known.get("In", []))
+    values = {name: known[name] for name in source.parameters if name in known}
+    source.check({name: known.get(name) for name in given} | values)
+    folder = source.folder(values)
+    if values.get("run") == "reference":
+        begun = Run(page, "reference", folder, _reference(source))
+    else:
+        begun = Run(page, "yours", folder, _provenance(source, values, folder))
+    _display(begun.line())
+    return begun
+
+
+def _injected(inputs: Sequence[str]) -> list[str]:
+    """Names that papermill set: those of the last cell that begins with ``# Parameters``."""
+    cells = [text for text in inputs if text.lstrip().split("\n")[0].strip() == "# Parameters"]
+    lines = cells[-1].splitlines() if cells else []
+    names = [line.split("=")[0].split(":")[0].strip() for line in lines if "=" in line]
+    return [name for name in names if name.isidentifier()]
+
+
+def _reference(page: Page) -> dict[str, Any]:
+    """Read where the committed results of a page come from."""
+    file = page.reference / "provenance.json"
+    if not file.is_file():
+        raise ValueError(
+            f'{page.name} has no reference run: there is no {file}. Compute it: run = "yours"'
+        )
+    return json.loads(file.read_text("utf-8"))
+
+
+def _provenance(page: Page, values: Parameters, folder: Path) -> dict[str, Any]:
+    """Read what a run's folder says about it; a new folder is told first."""
+    file = folder / "provenance.json"
+    if file.is_file():
+        return json.loads(file.read_text("utf-8"))
+    commit, dirty = _commit(page.project.root)
+    about = {
+        "page": page.name,
+        "profile": page.label(values),
+        "parameters": {**page.defaults, **values},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit,
+        "dirty": dirty,
+        "device": _device(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in ("humimp", "numpy", "torch", "torchvision")},
+        "state": "started",
+    }
+    runner.write_json(about, file)
+    return about
+
+
+def _commit(root: Path) -> tuple[str, bool]:
+    """Name the commit that is checked out and say whether tracked files differ from it."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "-uno"))
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", False
+
+
+def _device() -> str:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+
+
+def _display(text: str) -> None:
+    if "ipykernel" in sys.modules:
+        from IPython.display import Markdown, display
+
+        display(Markdown(text))
+    else:
+        print(text)
+
+
+def wanted(
+    project: Project, profile: str, pages: Sequence[str] = (), given: Sequence[str] = ()
+) -> dict[str, Parameters]:
+    """Collect the parameters of the pages to run.
+
+    Parameters
+    ----------
+    project
+        The project.
+    profile
+        Name of a profile.
+    pages
+        Names of pages; all of them if empty.
+    given
+        More parameters, as ``page.name=value`` with a YAML value.
+
+    Returns
+    -------
+    dict
+        From page to parameters, in the order of the book.
+
+    Raises
+    ------
+    ValueError
+        A page, a profile or a parameter that does not exist, or a value of another type.
+    """
+    values = project.profile(profile)
+    for page in pages:
+        project.page(page)
+    for text in given:
+        left, equals, value = text.partition("=")
+        page, dot, name = left.partition(".")
+        if not (equals and dot):
+            raise ValueError(f"{text!r} is not of the form page.name=value")
+        project.page(page).check({name: yaml.safe_load(value)})
+        values.setdefault(page, {})[name] = yaml.safe_load(value)
+    chosen = [name for name in project.names() if not pages or name in pages]
+    return {name: values.get(name, {}) for name in chosen}
+
+
+def build(project: Project) -> bool:
+    """Build the book from the pages as they are; say whether it went without a warning."""
+    code = "from jupyter_book.cli.main import main; main()"
+    options = ["build", str(project.book), "-n", "-W", "--keep-going", "-q"]
+    environment = {**os.environ, KEEP_VARIABLE: "1"}
+    command = [sys.executable, "-c", code, *options]
+    done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
+    return done.returncode == 0
+
+
+def make(project: Project, values: Mapping[str, Parameters], show: runner.Progress) -> int:
+    """Run pages, build the book, and end with what came of it; return the exit status."""
+    outcomes = runner.run(project, values, show)
+    problems = prepare(project, show, keep=True)
+    show.say("\n".join(["Building the book ...", *problems]))
+    clean = build(project)
+
+    def shown(name: str) -> str:
+        run = runner.stamp(project.page(name)).get("parameters", {}).get("run", "yours")
+        return "the reference run" if run == "reference" else "an earlier run of yours, if any"
+
+    show.say(runner.summary(outcomes, shown))
+    index = project.build / "html" / "index.html"
+    if index.is_file():
+        show.say(f"The book: {index}")
+    if not clean:
+        show.say("The book was built with the warnings above.")
+    return 0 if clean and all(one.status != "failed" for one in outcomes) else 1
+
+
+def prepare(project: Project, show: runner.Progress, *, keep: bool = False) -> list[str]:
+    """Give every page an executed notebook, from the committed results if it has none.
+
+    Parameters
+    ----------
+    project
+        The project.
+    show
+        Where to show progress.
+    keep
+        Leave notebooks alone that are executed but out of date.
+
+    Returns
+    -------
+    list of str
+        What went wrong, one entry for each page that could not be executed.
+    """
+    problems = []
+    for name in project.names():
+        page = project.page(name)
+        found = runner.stamp(page)
+        values = found.get("parameters", {})
+        try:
+            if found.get("fingerprint") and (keep or runner.is_current(page, values)):
+                continue
+            if "run" in page.parameters and not _has_run(page, values):
+                values = {"run": "reference"}
+            show.say(f"{name}: executing {'the reference run' if values else ''}".rstrip())
+            runner.execute(page, values, show)
+        except (runner.PageError, ValueError) as error:
+            problems.append(f"{name} could not be executed: {error}")
+            runner.convert(page, show)
+    return problems
+
+
+def _has_run(page: Page, values: Parameters) -> bool:
+    """Whether your own run of a page at these parameters is complete, so that it costs nothing."""
+    try:
+        page.check(values)
+        about = json.loads((page.folder(values) / "provenance.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return about.get("state") == "complete"
+
+
+def promote(project: Project, names: Sequence[str] = ()) -> list[Path]:
+    """Copy complete runs at the default parameters to ``results/``, as the reference run.
+
+    Records and provenance are copied, and of the images those that the page itself opens: the
+    page is executed once more for that, from its records.
+
+    Returns
+    -------
+    list of Path
+        The folders written.
+
+    Raises
+    ------
+    ValueError
+        A page has no complete run.
+    """
+    written = []
+    for name in names or [n for n in project.names() if "run" in project.page(n).parameters]:
+        page = project.page(name)
+        if not _has_run(page, {}):
+            raise ValueError(f"{name} has no complete run at the {PROFILE} profile: make book")
+        folder = page.folder({})
+        shutil.rmtree(page.reference, ignore_errors=True)
+        for file in sorted(folder.rglob("*")):
+            inside = file.relative_to(folder)
+            if (
+                file.is_file()
+                and file.suffix in {".json", ".parquet"}
+                and "parts" not in inside.parts
+            ):
+                (page.reference / inside).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, page.reference / inside)
+        written.append(page.reference)
+    return written
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Register the Sphinx extension."""
+    app.config.mathjax_path = "mathjax/tex-chtml.js"
+    app.connect("config-inited", _before_reading, priority=700)  # before the contents are listed
+    app.connect("builder-inited", _ship_mathjax)
+    app.connect("env-get-outdated", _read_all_together)
+    return {"version": version("humimp"), "parallel_read_safe": True}
+
+
+def _ship_mathjax(app: Any) -> None:
+    """Copy MathJax into the book, so that mathematics is shown without a network."""
+    spec = importlib.util.find_spec("sphinx-mathjax-offline")
+    if not spec or not spec.submodule_search_locations:
+        raise ValueError("MathJax is not installed: run `make env`")
+    source = Path(spec.submodule_search_locations[0]) / "static" / "mathjax"
+    target = Path(app.outdir) / "_static" / "mathjax"
+    for part in ("output/chtml/fonts", "input/tex/extensions"):
+        shutil.copytree(source / part, target / part, dirs_exist_ok=True)
+    script = (source / "tex-chtml.js").read_text("utf-8")
+    # What it would fetch from there, the reading of formulas aloud, is not shipped.
+    script = script.replace("https://cdn.jsdelivr.net/npm/", "")
+    (target / "tex-chtml.js").write_text(script, "utf-8")
+
+
+def _before_reading(app: Any, _config: Any) -> None:
+    from sphinx.util import logging
+
+    logger = logging.getLogger(__name__)
+    project = Project(Path(app.srcdir).parent)
+    for problem in prepare(project, runner.Progress(), keep=bool(os.environ.get(KEEP_VARIABLE))):
+        logger.warning(problem)
+
+
+def _read_all_together(_app: Any, env: Any, added: set, changed: set, removed: set) -> set:
+    """Read every page again if one changed: pages quote each other's numbers."""
+    return set(env.found_docs) if added or changed or removed else set()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command of ``python -m humimp.book``; return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m humimp.book", description="Run the book.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("run", help="execute the pages that changed, build the book")
+    command.add_argument("pages", nargs="*", help="pages to execute (default: all)")
+    command.add_argument(
+        "--profile", default=PROFILE, help="a file of book/profiles/ (%(default)s)"
+    )
+    command.add_argument(
+        "-p", dest="given", action="append", default=[], metavar="PAGE.NAME=VALUE",
+        help="set one parameter of one page; may be repeated",
+    )  # fmt: skip
+    commands.add_parser("notebooks", help="convert pages that have no notebook, unexecuted")
+    command = commands.add_parser("promote", help="make your complete runs the reference run")
+    command.add_argument("pages", nargs="*", help="pages (default: all that compute)")
+    asked = parser.parse_args(arguments)
+    project = Project(Path.cwd())
+    show = runner.Progress()
+    try:
+        if asked.command == "run":
+            return make(project, wanted(project, asked.profile, asked.pages, asked.given), show)
+        if asked.command == "notebooks":
+            for name in project.names():
+                runner.convert(project.page(name), show)
+        if asked.command == "promote":
+            for folder in promote(project, asked.pages):
+                show.say(str(folder))
+    except (OSError, ValueError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nInterrupted. Run the same again: it goes on where it was.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    # Run the module that notebooks and Sphinx import, not a second copy of it.
+    from humimp import book
+
+    sys.exit(book.main())

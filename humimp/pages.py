@@ -1,0 +1,338 @@
+"""What a page of the book is: its cells, its parameters, and what its results depend on."""
+
+import ast
+import copy
+import difflib
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+import yaml
+
+#: The profile whose values are the defaults of the pages, and of the committed results.
+PROFILE = "laptop"
+#: Names another folder for the records of your runs (default: ``runs/`` of the project).
+RUNS_VARIABLE = "HUMIMP_RUNS"
+#: Values of the parameter ``run`` that every computing page has.
+RUN_VALUES = ("yours", "reference")
+
+PACKAGE = Path(__file__).resolve().parent
+LOCKS = ("requirements.txt", "requirements-models.txt")
+# Modules that show results and do not make them: a change here leaves records valid.
+_SHOWING = ("figures/", "book.py", "pages.py", "paper.py", "progress.py", "runner.py")
+
+Parameters = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One name of a parameters cell: its default, and the comment behind it."""
+
+    default: Any
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class Project:
+    """The folders of one checkout of the project."""
+
+    root: Path
+
+    @classmethod
+    def holding(cls, page: str) -> "Project":
+        """Find the project that has a page: upwards from here, else around this package."""
+        here = Path.cwd()
+        for root in (here, *here.parents, PACKAGE.parent):
+            if (root / "book" / f"{page}.py").is_file() and (root / "_toc.yml").is_file():
+                return cls(root)
+        raise ValueError(
+            f"There is no page {page!r}: no folder from {here} upwards has a book/{page}.py"
+        )
+
+    @property
+    def book(self) -> Path:
+        """Folder of the pages."""
+        return self.root / "book"
+
+    @property
+    def build(self) -> Path:
+        """Folder of everything that can be made again."""
+        return self.root / "_build"
+
+    @property
+    def runs(self) -> Path:
+        """Folder of your runs' records."""
+        return Path(os.environ.get(RUNS_VARIABLE) or self.root / "runs").expanduser().absolute()
+
+    def names(self) -> list[str]:
+        """Names of the computed pages, in the order of the table of contents."""
+        listed = _files(yaml.safe_load((self.root / "_toc.yml").read_text("utf-8")))
+        return [name for name in listed if (self.book / f"{name}.py").is_file()]
+
+    def page(self, name: str) -> "Page":
+        """Page of this name.
+
+        Raises
+        ------
+        ValueError
+            There is none; the message lists those there are.
+        """
+        if name not in self.names():
+            raise ValueError(
+                f"There is no page {name!r}{_meant(name, self.names())}; the pages are "
+                f"{', '.join(self.names())}"
+            )
+        return Page(self, name)
+
+    def profile(self, name: str) -> dict[str, Parameters]:
+        """Parameters per page that a profile sets.
+
+        Raises
+        ------
+        ValueError
+            There is no such profile, or it names a page or a parameter that does not exist.
+        """
+        file = self.book / "profiles" / f"{name}.yml"
+        if not file.is_file():
+            there = ", ".join(sorted(path.stem for path in file.parent.glob("*.yml")))
+            raise ValueError(f"There is no profile {name!r}; there are {there}")
+        values = yaml.safe_load(file.read_text("utf-8")) or {}
+        try:
+            for page, given in values.items():
+                self.page(page).check(given or {})
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
+        return {page: dict(given or {}) for page, given in values.items()}
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of the book, whose source is a percent notebook ``book/<name>.py``."""
+
+    project: Project
+    name: str
+
+    @property
+    def source(self) -> Path:
+        """The page as it is written."""
+        return self.project.book / f"{self.name}.py"
+
+    @property
+    def path(self) -> Path:
+        """The page as a notebook, executed or not, which the book shows."""
+        return self.project.book / f"{self.name}.ipynb"
+
+    @property
+    def reference(self) -> Path:
+        """Folder of the committed results."""
+        return self.project.root / "results" / PROFILE / self.name
+
+    @cached_property
+    def _converted(self) -> nbformat.NotebookNode:
+        notebook = jupytext.read(self.source, fmt="py:percent")
+        kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+        notebook.metadata = nbformat.from_dict({"kernelspec": kernel})
+        for number, cell in enumerate(notebook.cells):
+            cell.id = f"cell-{number:02d}"  # jupytext's are random
+        return notebook
+
+    def notebook(self) -> nbformat.NotebookNode:
+        """Convert the source to a new, unexecuted notebook."""
+        return copy.deepcopy(self._converted)
+
+    @cached_property
+    def parameters(self) -> dict[str, Parameter]:
+        """Parameters that the page's parameters cell sets; none if it has no such cell."""
+        for cell in self._converted.cells:
+            if "parameters" in cell.metadata.get("tags", ()):
+                return _parameters(cell.source, self.source)
+        return {}
+
+    @property
+    def defaults(self) -> Parameters:
+        """Default of each parameter."""
+        return {name: parameter.default for name, parameter in self.parameters.items()}
+
+    def check(self, given: Mapping[str, Any]) -> None:
+        """Check names and types of parameters.
+
+        Raises
+        ------
+        ValueError
+            The page has no such parameter, or its values are of another type.
+        """
+        for name, value in given.items():
+            if name not in self.parameters:
+                raise ValueError(
+                    f"{self.name} has no parameter {name!r}{_meant(name, self.parameters)}; "
+                    + self._listing()
+                )
+            default = self.parameters[name].default
+            if not _fits(value, default):
+                raise ValueError(
+                    f"{self.name}: {name} must be of type {type(default).__name__}, such as "
+                    f"{default!r}; {value!r} is of type {type(value).__name__}"
+                )
+            if name == "run" and value not in RUN_VALUES:
+                raise ValueError(
+                    f'{self.name}: run must be "yours" (compute) or "reference" (show the '
+                    f"committed results), not {value!r}"
+                )
+
+    def _listing(self) -> str:
+        if not self.parameters:
+            return "it has none"
+        lines = [f"  {name} = {p.default!r}  {p.comment}" for name, p in self.parameters.items()]
+        return "\n".join(["its parameters are", *(line.rstrip() for line in lines)])
+
+    def label(self, values: Mapping[str, Any]) -> str:
+        """Name of the profile that has exactly these values, else ``"custom"``."""
+        asked = {**self.defaults, **values, "run": ""}
+        for file in sorted((self.project.book / "profiles").glob("*.yml")):
+            given = (yaml.safe_load(file.read_text("utf-8")) or {}).get(self.name) or {}
+            if {**self.defaults, **given, "run": ""} == asked:
+                return file.stem
+        return "custom"
+
+    def folder(self, values: Mapping[str, Any]) -> Path:
+        """Folder for the records of the page at these parameters.
+
+        It is another one whenever records could differ: for other parameters, other code in the
+        page or in the computing modules of the package, or other pinned packages. Prose,
+        comments and figures may change without making records worthless.
+        """
+        if values.get("run") == "reference":
+            return self.reference
+        code = [_tree(cell.source) for cell in self._converted.cells if _computes(cell)]
+        asked = {**self.defaults, **values, "run": ""}
+        about = digest(code, asked, _computing(), _locks(self.project))
+        return self.project.runs / self.name / f"{self.label(values)}-{about[:8]}"
+
+    def fingerprint(self, values: Mapping[str, Any]) -> str:
+        """Digest of all that the executed page depends on, but for the checkpoints' files."""
+        shown = {**self.defaults, **values}
+        reference = _contents(self.reference) if shown.get("run") == "reference" else ""
+        package = _contents(PACKAGE)
+        locks = _locks(self.project)
+        python = sys.version_info[:2]
+        return digest(cells(self._converted), shown, reference, package, locks, python)
+
+
+def cells(notebook: nbformat.NotebookNode) -> str:
+    """Digest of a notebook's cells: kind, tags and source, without outputs."""
+    kept = [
+        (cell.cell_type, cell.metadata.get("tags", []), cell.source)
+        for cell in notebook.cells
+        if "injected-parameters" not in cell.metadata.get("tags", ())
+    ]
+    return digest(kept)
+
+
+def digest(*parts: Any) -> str:
+    """SHA-256 of anything that JSON can hold."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _files(entry: Any) -> list[str]:
+    """Pages in a table of contents, in reading order."""
+    if isinstance(entry, list):
+        return [name for item in entry for name in _files(item)]
+    if not isinstance(entry, dict):
+        return []
+    own = [entry[key] for key in ("root", "file") if key in entry]
+    inside = ("parts", "chapters", "sections", "subtrees", "entries")
+    return own + [name for key in inside for name in _files(entry.get(key))]
+
+
+def _parameters(source: str, file: Path) -> dict[str, Parameter]:
+    """Read the assignments of a parameters cell."""
+    found = {}
+    lines = source.splitlines()
+    for node in ast.parse(source).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        value = getattr(node, "value", None)
+        try:
+            (target,) = targets
+            default = ast.literal_eval(value)  # type: ignore[arg-type]
+        except (ValueError, TypeError):
+            target = None
+        if not isinstance(target, ast.Name):
+            raise ValueError(
+                f"{file}: the parameters cell may hold only lines like `steps = 100  # comment` "
+                f"with plain values, not {ast.unparse(node)!r}"
+            )
+        behind = lines[node.end_lineno - 1].encode()[node.end_col_offset :].decode().strip()  # type: ignore[operator]
+        found[target.id] = Parameter(default, behind)
+    return found
+
+
+def _fits(value: Any, default: Any) -> bool:
+    """Whether a parameter may have this value, judging by the default's type."""
+    if default is None:
+        return True
+    if isinstance(default, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(default, list | tuple):
+        return isinstance(value, list | tuple)
+    return type(value) is type(default)
+
+
+def _meant(name: str, allowed: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(allowed), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _computes(cell: nbformat.NotebookNode) -> bool:
+    tags = cell.metadata.get("tags", ())
+    return cell.cell_type == "code" and "parameters" not in tags
+
+
+def _tree(source: str) -> str:
+    """Code without its layout and comments; code that cannot be parsed as it is."""
+    try:
+        return ast.dump(ast.parse(source))
+    except SyntaxError:
+        return source
+
+
+def _sources() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def _computing() -> list[str]:
+    """Syntax trees of the modules whose changes make records worthless."""
+    trees = []
+    for path in _sources():
+        name = path.relative_to(PACKAGE).as_posix()
+        if not name.startswith(_SHOWING):
+            trees.append(f"{name} {_tree(path.read_text('utf-8'))}")
+    return trees
+
+
+def _locks(project: Project) -> list[str]:
+    """Pinned packages, one a line, without comments and hashes."""
+    lines: list[str] = []
+    for name in LOCKS:
+        file = project.root / name
+        if file.is_file():
+            lines += [line for line in file.read_text("utf-8").splitlines() if "==" in line]
+    return lines
+
+
+def _contents(folder: Path) -> str:
+    """Digest of every file below a folder."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    return digest(
+        [
+            (p.relative_to(folder).as_posix(), hashlib.sha256(p.read_bytes()).hexdigest())
+            for p in files
+        ]
+    )
