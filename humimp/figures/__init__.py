@@ -1,5 +1,7 @@
 """The figures and tables of the paper: records in, a picture or a table out."""
 
 from humimp.figures import style
+from humimp.figures.figure1 import figure1
+from humimp.figures.price import price
 
-__all__ = ["style"]
+__all__ = ["figure1", "price", "style"]
