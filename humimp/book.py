@@ -150,9 +150,10 @@ def _device() -> str:
 
 
 def _display(text: str) -> None:
-    if "ipykernel" in sys.modules:
-        from IPython.display import Markdown, display
+    from IPython import get_ipython
+    from IPython.display import Markdown, display
 
+    if get_ipython():
         display(Markdown(text))
     else:
         print(text)

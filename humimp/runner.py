@@ -207,7 +207,7 @@ def _papermill(page: Page, injected: Parameters, draft: Path, show: Progress) ->
             kernel_name="python3",
             progress_bar=False,
             cwd=str(where),
-            extra_arguments=["--IPKernelApp.log_level=ERROR"],
+            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
         )
     except papermill.PapermillExecutionError as error:
         lines = _COLOURS.sub("", "\n".join(error.traceback)).splitlines()

@@ -1,0 +1,633 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from io import StringIO
+
+import nbformat
+import pytest
+
+from humimp import book, pages, runner
+from humimp.pages import Project
+
+HEAD = """\
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # A page
+# Prose.
+
+"""
+PARAMETERS = """\
+# %% tags=["parameters"]
+run = "yours"  # whose results
+n_images = 20  # how many
+step_size = 0.1  # how far
+
+"""
+# Without book.start, which would import torch: these pages must be quick.
+RECORDS = """\
+# %%
+from pathlib import Path
+log = Path("../log.txt")
+log.write_text((log.read_text() if log.exists() else "") + __import__("os").getcwd() + "\\n")
+print(2 * n_images)
+"""
+FAILING = """\
+# %%
+print("before")
+
+# %%
+raise ValueError("no such\\nphotograph")
+"""
+SLEEPING = """\
+import os, pathlib, time
+pathlib.Path("pid").write_text(str(os.getpid()))
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    (tmp_path / "book" / "profiles").mkdir(parents=True)
+    (tmp_path / "_config.yml").write_text("title: A book\n")
+    (tmp_path / "_toc.yml").write_text(
+        "format: jb-book\nroot: index\nchapters:\n"
+        "  - file: 01_first\n    sections:\n      - file: 01_1_second\n  - file: 02_third\n"
+    )
+    (tmp_path / "requirements.txt").write_text("torch==2.13.0 \\\n    --hash=sha256:00\n")
+    for name, text in (
+        ("01_first", PARAMETERS + RECORDS),
+        ("01_1_second", RECORDS.replace("n_images", "21")),
+        ("02_third", "# %%\nprint(1)\n"),
+    ):
+        (tmp_path / "book" / f"{name}.py").write_text(HEAD + text)
+    (tmp_path / "book" / "profiles" / "laptop.yml").write_text("01_first:\n  n_images: 20\n")
+    (tmp_path / "book" / "profiles" / "paper.yml").write_text("01_first:\n  n_images: 1000\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(pages.RUNS_VARIABLE, raising=False)
+    monkeypatch.setattr(runner, "checkpoints", dict)
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def executed(monkeypatch):
+    """Pretend to execute pages, and list their names and parameters."""
+    log = []
+
+    def pretend(page, injected, draft, show):
+        log.append((page.name, injected))
+        notebook = page.notebook()
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.execution_count = 1
+        nbformat.write(notebook, draft)
+        broken = "1 / 0" in page.source.read_text()
+        return "cell 1/1: ZeroDivisionError: division by zero" if broken else ""
+
+    monkeypatch.setattr(runner, "_papermill", pretend)
+    return log
+
+
+@pytest.fixture
+def show():
+    return runner.Progress(StringIO(), every=0.05)
+
+
+def edit(file, old, new):
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+# ------------------------------------------------------------------------------ what a page is
+
+
+def test_pages_come_in_the_order_of_the_contents_and_only_those_that_are_computed(project):
+    assert project.names() == ["01_first", "01_1_second", "02_third"]
+
+
+def test_an_unknown_page_is_refused_with_the_names_there_are(project):
+    with pytest.raises(ValueError, match=r"no page '01_frist' \(did you mean '01_first'\?\).*02_t"):
+        project.page("01_frist")
+
+
+def test_parameters_are_read_with_their_comments(project):
+    found = project.page("01_first").parameters
+    assert found["n_images"] == pages.Parameter(20, "# how many")
+    assert list(found) == ["run", "n_images", "step_size"]
+    assert project.page("02_third").parameters == {}
+
+
+def test_a_parameters_cell_holds_plain_values_only(project):
+    edit(project.book / "01_first.py", "n_images = 20", "n_images = len('x')")
+    with pytest.raises(ValueError, match=r"01_first\.py: the parameters cell .*len\('x'\)"):
+        _ = project.page("01_first").parameters
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"n_imags": 8}, r"01_first has no parameter 'n_imags' \(did you mean 'n_images'\?\)"),
+        ({"zzz": 8}, r"parameters are\n  run = 'yours'  # whose results\n  n_images = 20  # how"),
+        ({"n_images": "eight"}, r"n_images must be of type int, such as 20; 'eight' is .* str"),
+        ({"n_images": 8.5}, r"n_images must be of type int"),
+        ({"n_images": True}, r"n_images must be of type int.*bool"),
+        ({"run": "mine"}, r'run must be "yours" \(compute\) or "reference"'),
+    ],
+)
+def test_a_wrong_parameter_is_refused(project, given, message):
+    with pytest.raises(ValueError, match=message):
+        project.page("01_first").check(given)
+
+
+def test_a_float_may_be_given_as_a_whole_number(project):
+    project.page("01_first").check({"step_size": 1, "n_images": 8, "run": "reference"})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("01_first:\n  n_imags: 8\n", r"laptop\.yml: 01_first has no parameter 'n_imags'"),
+        ("09_none:\n  n_images: 8\n", r"laptop\.yml: There is no page '09_none'"),
+        ("01_first:\n  n_images: 8.5\n", r"laptop\.yml: 01_first: n_images must be"),
+    ],
+)
+def test_a_wrong_profile_is_refused(project, text, message):
+    (project.book / "profiles" / "laptop.yml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        project.profile("laptop")
+
+
+def test_an_unknown_profile_is_refused(project):
+    with pytest.raises(ValueError, match="no profile 'desktop'; there are laptop, paper"):
+        project.profile("desktop")
+
+
+def test_a_folder_is_the_parameters_and_the_code_that_computes(project):
+    page = project.page("01_first")
+    folder = page.folder({})
+    assert folder.parent == project.root / "runs" / "01_first"
+    assert folder.name.startswith("laptop-")
+    assert page.folder({"n_images": 20, "run": "yours"}) == folder
+    assert page.folder({"n_images": 1000}).name.startswith("paper-")
+    custom = page.folder({"n_images": 8})
+    assert custom.name.startswith("custom-")
+    assert custom != page.folder({"n_images": 9})
+    assert page.folder({"run": "reference"}) == project.root / "results" / "laptop" / "01_first"
+
+    edit(page.source, "# Prose.", "# Other prose.")
+    edit(page.source, "print(2 * n_images)", "print(2 * n_images)  # twice")
+    assert project.page("01_first").folder({}) == folder
+    edit(page.source, "print(2 * n_images)", "print(3 * n_images)")
+    assert project.page("01_first").folder({}) != folder
+
+
+def test_records_may_lie_elsewhere(project, monkeypatch, tmp_path):
+    monkeypatch.setenv(pages.RUNS_VARIABLE, str(tmp_path / "disk"))
+    assert project.page("01_first").folder({}).parts[-3:-1] == ("disk", "01_first")
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    copy = tmp_path / "humimp"
+    copy.mkdir()
+    (copy / "attacks.py").write_text("x = 1\n")
+    (copy / "figures").mkdir()
+    (copy / "figures" / "one.py").write_text("y = 1\n")
+    monkeypatch.setattr(pages, "PACKAGE", copy)
+    return copy
+
+
+def test_the_package_changes_fingerprint_and_folder(project, package):
+    def now():
+        page = project.page("01_first")
+        return page.fingerprint({}), page.folder({})
+
+    first = now()
+    (package / "attacks.py").touch()
+    (project.root / "unrelated.txt").write_text("x")
+    assert now() == first
+    (package / "attacks.py").write_text("x = 1  # one\n")
+    comment = now()
+    assert comment[0] != first[0]
+    assert comment[1] == first[1]
+    (package / "figures" / "one.py").write_text("y = 2\n")
+    figure = now()
+    assert figure[0] != comment[0]
+    assert figure[1] == first[1]
+    (package / "attacks.py").write_text("x = 2\n")
+    code = now()
+    assert code[0] != figure[0]
+    assert code[1] != first[1]
+
+
+def test_pinned_packages_change_fingerprint_and_folder(project):
+    page = project.page("01_first")
+    before = page.fingerprint({}), page.folder({})
+    (project.root / "requirements.txt").write_text("# new\ntorch==2.13.0 \\\n --hash=sha256:11\n")
+    assert (page.fingerprint({}), page.folder({})) == before
+    (project.root / "requirements.txt").write_text("torch==2.13.1 \\\n    --hash=sha256:00\n")
+    assert page.fingerprint({}) != before[0]
+    assert page.folder({}) != before[1]
+
+
+def test_the_committed_results_change_the_fingerprint_of_the_reference_run_only(project):
+    page = project.page("01_first")
+    before = page.fingerprint({}), page.fingerprint({"run": "reference"})
+    page.reference.mkdir(parents=True)
+    (page.reference / "records.parquet").write_bytes(b"1")
+    assert page.fingerprint({}) == before[0]
+    assert page.fingerprint({"run": "reference"}) != before[1]
+
+
+def test_conversion_is_repeatable_and_keeps_tags(project):
+    page = project.page("01_first")
+    assert page.notebook() == Project(project.root).page("01_first").notebook()
+    assert page.notebook().cells[1].metadata.tags == ["parameters"]
+
+
+# ------------------------------------------------------------------------------ how it begins
+
+
+def begin(name, **known):
+    """Call book.start as a page does, from the top level of a module with these names."""
+    known["book"] = book
+    exec(f"here = book.start({name!r})", known)
+    return known["here"]
+
+
+def test_start_makes_a_folder_that_says_where_it_comes_from(project, capsys):
+    here = begin("01_first", run="yours", n_images=8, step_size=0.1)
+    assert (here.run, here.page) == ("yours", "01_first")
+    assert here.folder == project.page("01_first").folder({"n_images": 8})
+    about = json.loads((here.folder / "provenance.json").read_text())
+    assert about["profile"] == "custom"
+    assert about["parameters"] == {"run": "yours", "n_images": 8, "step_size": 0.1}
+    assert about["packages"]["torch"]
+    said = capsys.readouterr().out
+    assert said.startswith("**Your run**: custom profile, started 20")
+    assert "commit unknown" in said  # this project is not a checkout
+
+    again = begin("01_first", run="yours", n_images=8, step_size=0.1)
+    assert again == here
+
+
+def test_start_names_the_commit_and_whether_files_were_changed(project):
+    def git(*arguments):
+        who = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+        return subprocess.run(
+            ["git", *who, *arguments], cwd=project.root, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "x")
+    here = begin("01_first", run="yours", n_images=8, step_size=0.1)
+    assert here.about["commit"] == git("rev-parse", "HEAD")
+    assert here.about["dirty"] is False
+    edit(project.book / "01_first.py", "Prose", "New prose")
+    here = begin("01_first", run="yours", n_images=9, step_size=0.1)
+    assert here.about["dirty"] is True
+    assert "with uncommitted changes" in here.line()
+
+
+def test_start_refuses_a_name_that_papermill_set_and_the_page_lacks(project):
+    cells = ["", "# Parameters\nn_imags = 3\n", "x = 1", "# Parameters\nn_imags = 8\nrun = 'yours'"]
+    with pytest.raises(ValueError, match=r"no parameter 'n_imags'.*\n  run = 'yours'"):
+        begin("01_first", In=cells, run="yours", n_images=20, step_size=0.1)
+    cells.append("# Parameters\nn_images = 8")  # corrected in the same session
+    assert begin("01_first", In=cells, run="yours", n_images=8, step_size=0.1).run == "yours"
+
+
+def test_start_refuses_a_value_of_another_type(project):
+    with pytest.raises(ValueError, match="n_images must be of type int"):
+        begin("01_first", run="yours", n_images="8", step_size=0.1)
+
+
+def test_start_shows_the_reference_run_only_if_there_is_one(project):
+    with pytest.raises(ValueError, match=r'01_first has no reference run.*run = "yours"'):
+        begin("01_first", run="reference", n_images=20, step_size=0.1)
+    folder = project.page("01_first").reference
+    folder.mkdir(parents=True)
+    shutil.copy(begin("01_first").folder / "provenance.json", folder)
+    here = begin("01_first", run="reference", n_images=20, step_size=0.1)
+    assert here.folder == folder
+    assert here.line().startswith("**Reference run**: laptop profile, started")
+
+
+def test_start_outside_of_the_project_refuses_an_unknown_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"no page '99_none'.*has a book/99_none\.py"):
+        begin("99_none")
+
+
+# ------------------------------------------------------------------------------ how it is run
+
+
+def test_a_page_is_executed_beside_its_source_and_put_in_its_place(project, show):
+    page = project.page("01_first")
+    runner.execute(page, {"n_images": 8, "step_size": 0.1}, show)
+    assert (project.root / "log.txt").read_text() == f"{project.book}\n"
+    assert not list(project.build.glob("run-*"))
+    notebook = nbformat.read(page.path, as_version=4)
+    nbformat.validate(notebook)
+    tags = [cell.metadata.get("tags") or [] for cell in notebook.cells]
+    assert tags == [[], ["parameters"], ["injected-parameters"], []]
+    assert notebook.cells[2].source == "# Parameters\nn_images = 8\n"  # only what differs
+    assert notebook.cells[3].outputs[0].text == "16\n"
+    assert "papermill" not in str(notebook)
+    assert str(project.root) not in str(notebook)
+    assert runner.is_current(page, {"n_images": 8})
+
+
+def test_only_what_changed_is_executed(project, show, executed):
+    values = {"01_first": {"n_images": 20}, "01_1_second": {}}
+
+    def statuses():
+        return [outcome.status for outcome in runner.run(project, values, show)]
+
+    assert statuses() == ["done", "done"]
+    os.utime(project.book / "01_first.py")
+    (project.book / "notes.txt").write_text("x")
+    assert statuses() == ["unchanged", "unchanged"]
+    assert "[1/2] 01_first  unchanged, 0." in show._out.getvalue()
+    edit(project.book / "01_1_second.py", "# Prose.", "# Other prose.")
+    assert statuses() == ["unchanged", "done"]
+    values["01_first"] = {"n_images": 8}
+    assert statuses() == ["done", "unchanged"]
+    path = project.page("01_first").path
+    text = path.read_text().replace('"execution_count": 1', '"execution_count": null')
+    path.write_text(text)  # as after "Clear all outputs"
+    assert statuses() == ["done", "unchanged"]
+    path.unlink()
+    assert statuses() == ["done", "unchanged"]
+    path.write_text("damaged")
+    assert statuses() == ["done", "unchanged"]
+    assert len(executed) == 7
+
+
+def test_another_checkpoint_is_a_change_and_a_new_one_is_not(project, show, monkeypatch, executed):
+    values = {"02_third": {}}
+    monkeypatch.setattr(runner, "checkpoints", lambda: {"mobilenet_v2": "00"})
+    runner.run(project, values, show)
+    page = project.page("02_third")
+    assert runner.is_current(page, {})
+    monkeypatch.setattr(runner, "checkpoints", lambda: {"mobilenet_v2": "00", "pieapp": "11"})
+    assert runner.is_current(page, {})
+    monkeypatch.setattr(runner, "checkpoints", lambda: {"mobilenet_v2": "22"})
+    assert not runner.is_current(page, {})
+
+
+def test_a_page_that_fails_is_reported_keeps_the_good_page_and_does_not_stop_the_others(
+    project, show
+):
+    page = project.page("01_first")
+    page.path.write_text("the good page")
+    edit(page.source, RECORDS, FAILING)
+    values = {"01_first": {"n_images": 8}, "02_third": {}}
+    failed, done = runner.run(project, values, show)
+    assert (failed.status, done.status) == ("failed", "done")
+    assert failed.message == "cell 4/4: ValueError: no such"
+    assert page.path.read_text() == "the good page"
+    said = show._out.getvalue()
+    assert "[1/2] 01_first  FAILED after" in said
+    assert '----> 1 raise ValueError("no such\\nphotograph")' in said
+    report = project.build / "reports" / "01_first.ipynb"
+    assert str(report) in said
+    assert nbformat.read(report, as_version=4)
+    assert "photograph" in report.with_suffix(".txt").read_text()
+    summary = runner.summary([failed, done], lambda name: "an earlier run")
+    assert "01_first: cell 4/4: ValueError: no such\n    (the book shows an earlier run)" in summary
+
+    edit(page.source, FAILING, RECORDS)
+    runner.run(project, {"01_first": {}}, show)
+    assert not report.exists()
+
+
+def test_a_kernel_that_dies_is_a_failure_of_its_page(project, show):
+    edit(project.book / "02_third.py", "print(1)", "import os; os._exit(9)")
+    (outcome,) = runner.run(project, {"02_third": {}}, show)
+    assert outcome.message.startswith("cell 1/1: DeadKernelError")
+    assert "enough memory" in outcome.message
+
+
+def test_progress_says_which_cell_and_how_far_it_is(project, show):
+    edit(
+        project.book / "02_third.py",
+        "print(1)",
+        "import time\nfrom humimp import progress\n"
+        'with progress.bar("attack", 4) as bar:\n'
+        "    bar.update(3)\n    bar.refresh()\n    time.sleep(0.5)\n",
+    )
+    runner.execute(project.page("02_third"), {}, show, "[3/9] 02_third")
+    said = show._out.getvalue()
+    assert "[3/9] 02_third  cell 1/1  attack:  75%" in said
+    assert "3/4 [00:00<00:00" in said
+
+
+def test_in_a_terminal_one_line_is_rewritten(tmp_path):
+    class Terminal(StringIO):
+        def isatty(self):
+            return True
+
+    show = runner.Progress(Terminal())
+    with show.page("[1/9] 01_first", tmp_path / "bars"):
+        show.cell(2, 5)
+        (tmp_path / "bars").write_text("\rattack: 10%\rattack: 50%\r            \r")
+        assert show.line() == "[1/9] 01_first  cell 2/5  attack: 50%"
+        time.sleep(0.7)
+    said = show._out.getvalue()
+    assert "\r[1/9] 01_first  cell 2/5  attack: 50%\x1b[K" in said
+    assert "\n" not in said
+
+
+def test_a_notebook_changed_by_hand_is_kept(project, show, executed):
+    page = project.page("02_third")
+    runner.execute(page, {}, show)
+    notebook = nbformat.read(page.path, as_version=4)
+    notebook.cells[1].source = "print('mine')"
+    nbformat.write(notebook, page.path)
+    (outcome,) = runner.run(project, {"02_third": {}}, show)
+    assert outcome.status == "done"
+    assert "print('mine')" in (project.book / "02_third-edited-1.ipynb").read_text()
+    assert "your version is" in show._out.getvalue()
+    runner.run(project, {"02_third": {}}, show)
+    assert not (project.book / "02_third-edited-2.ipynb").exists()
+
+
+def test_conversion_fills_gaps_and_leaves_executed_pages_alone(project, show, executed):
+    page = project.page("02_third")
+    assert runner.convert(page, show)
+    assert not runner.stamp(page)
+    edit(page.source, "Prose", "New prose")
+    assert runner.convert(project.page("02_third"), show)
+    assert "New prose" in page.path.read_text()
+    assert not list(project.book.glob("*edited*"))
+    runner.execute(project.page("02_third"), {}, show)
+    edit(page.source, "New prose", "Newer prose")
+    assert not runner.convert(project.page("02_third"), show)
+
+
+def test_what_a_page_could_not_compute_is_repeated(project):
+    edit(
+        project.book / "02_third.py",
+        "print(1)",
+        '1\n\n# %% [markdown] tags=["not-computed"]\n'
+        "# :::{note}\n# **Not computed:** PieAPP.\n# More.\n# :::\n",
+    )
+    assert runner.missing(project.page("02_third").notebook()) == ["Not computed: PieAPP."]
+
+
+def test_make_ends_with_times_gaps_and_the_address(project, show, monkeypatch, executed):
+    def build(project):
+        (project.build / "html").mkdir(parents=True)
+        (project.build / "html" / "index.html").write_text("x")
+        return True
+
+    monkeypatch.setattr(book, "build", build)
+    assert book.make(project, {"02_third": {}}, show) == 0
+    said = show._out.getvalue()
+    assert "Everything was computed." in said
+    assert said.endswith(f"The book: {project.build / 'html' / 'index.html'}\n")
+    # Pages that were not asked for are there all the same.
+    assert sorted(path.stem for path in project.book.glob("*.ipynb")) == sorted(project.names())
+
+
+def test_make_fails_if_a_page_fails(project, show, monkeypatch, executed):
+    monkeypatch.setattr(book, "build", lambda _: True)
+    monkeypatch.setattr(book, "prepare", lambda *_, **__: [])
+    edit(project.book / "02_third.py", "print(1)", "1 / 0")
+    assert book.make(project, {"02_third": {}}, show) == 1
+    assert "02_third: cell 1/1: ZeroDivisionError" in show._out.getvalue()
+
+
+def test_an_interrupted_run_leaves_everything_as_it_was(project):
+    page = project.page("02_third")
+    page.path.write_text("the good page")
+    edit(page.source, "print(1)", SLEEPING)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "humimp.book", "run", "02_third"],
+        cwd=project.root,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "HUMIMP_CACHE": str(project.root)},
+    )
+    pid = project.book / "pid"
+    deadline = time.monotonic() + 60
+    while not (pid.exists() and pid.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip() == "Interrupted. Run the same again: it goes on where it was."
+    assert page.path.read_text() == "the good page"
+    assert not list(project.build.glob("run-*"))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+# ------------------------------------------------------------------------------ before a build
+
+
+def reference(project, name):
+    folder = project.page(name).reference
+    folder.mkdir(parents=True)
+    (folder / "provenance.json").write_text("{}")
+
+
+def complete(project, name, values):
+    runner.write_json({"state": "complete"}, project.page(name).folder(values) / "provenance.json")
+
+
+def shown(project, name):
+    return runner.stamp(project.page(name)).get("parameters")
+
+
+def test_pages_that_were_never_run_show_the_reference_run(project, show, executed):
+    reference(project, "01_first")
+    assert book.prepare(project, show) == []
+    assert shown(project, "01_first") == {"run": "reference"}
+    assert shown(project, "02_third") == {}
+    assert runner.stamp(project.page("02_third"))
+    assert executed[0] == ("01_first", {"run": "reference"})
+    assert book.prepare(project, show) == []
+    assert len(executed) == 3
+
+
+def test_a_page_out_of_date_shows_your_run_again_if_its_records_are_still_good(
+    project, show, executed
+):
+    page = project.page("01_first")
+    runner.execute(page, {"n_images": 8}, show)
+    complete(project, "01_first", {"n_images": 8})
+    edit(page.source, "Prose", "New prose")
+    assert book.prepare(project, show) == []
+    assert shown(project, "01_first") == {"n_images": 8}
+    assert "New prose" in page.path.read_text()
+
+    edit(page.source, "print(2 *", "print(3 *")
+    assert book.prepare(project, show, keep=True) == []
+    assert shown(project, "01_first") == {"n_images": 8}
+    assert book.prepare(project, show) == []
+    assert shown(project, "01_first") == {"run": "reference"}
+
+
+def test_a_page_that_cannot_be_executed_is_shown_unexecuted_and_said(project, show, executed):
+    edit(project.book / "02_third.py", "print(1)", "1 / 0")
+    (problem,) = book.prepare(project, show)
+    assert problem.startswith("02_third could not be executed: cell 1/1: ZeroDivisionError")
+    assert project.page("02_third").path.exists()
+    assert not runner.stamp(project.page("02_third"))
+
+
+# ------------------------------------------------------------------------------ the command line
+
+
+def test_parameters_of_profile_and_command_line_are_combined(project):
+    wanted = book.wanted(project, "paper", (), ["01_first.step_size=0.2"])
+    assert wanted == {
+        "01_first": {"n_images": 1000, "step_size": 0.2},
+        "01_1_second": {},
+        "02_third": {},
+    }
+    assert book.wanted(project, "laptop", ["02_third", "01_first"]).keys() == {
+        "01_first",
+        "02_third",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-p", "n_images=8"], "'n_images=8' is not of the form page.name=value"),
+        (["-p", "01_first.n_imags=8"], "did you mean 'n_images'?"),
+        (["-p", "01_frist.n_images=8"], "did you mean '01_first'?"),
+        (["-p", "01_first.n_images=many"], "n_images must be of type int"),
+        (["01_frist"], "did you mean '01_first'?"),
+        (["--profile", "desktop"], "there are laptop, paper"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_of_error(project, capsys, arguments, message):
+    assert book.main(["run", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("Error: ")
+    assert message in said
+
+
+def test_the_notebooks_command_converts_all_pages(project):
+    assert book.main(["notebooks"]) == 0
+    assert len(list(project.book.glob("*.ipynb"))) == 3
