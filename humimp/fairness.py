@@ -311,7 +311,7 @@ def f_statistics(
     explained = gp**2 / gg
     rest = pp - explained
     tiny = 1e-12 * pp  # rounding leaves about 1e-16 of it where the fit is perfect
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         f = (g.size - 2) * explained / np.where(rest > tiny, rest, 0.0)
     return cast(Array, np.where(pp > 1e-24, f, 0.0))
 
@@ -414,7 +414,7 @@ def f_p_value(f: float, df1: int, df2: int) -> float:
 
 
 def t_p_value(t: float, df: float, *, sides: int = 1) -> float:
-    """Return P(T > ``t``) with ``df`` degrees of freedom; with ``sides=2``, P(abs(T) > abs(``t``))."""
+    """Return P(T > ``t``) with ``df`` degrees of freedom; with ``sides=2``, P(|T| > |t|)."""
     if sides not in (1, 2):
         raise ValueError(f"sides: a test has 1 or 2, got {sides}")
     return float(stats.t.sf(t, df) if sides == 1 else 2 * stats.t.sf(abs(t), df))

@@ -1,0 +1,499 @@
+"""The statistics against closed forms and SciPy, the simulated geographies against their law."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from humimp import fairness, paper
+
+
+def countries(accuracy, log_gdp, n) -> pd.DataFrame:
+    codes = [f"C{i:02d}" for i in range(len(accuracy))]
+    return pd.DataFrame({"country": codes, "accuracy": accuracy, "log_gdp": log_gdp, "n": n})
+
+
+def example(seed: int = 0, k: int = 41) -> pd.DataFrame:
+    generator = np.random.default_rng(seed)
+    n = generator.integers(1, 900, k)
+    correct = generator.binomial(n, 0.8)
+    correct[0] = n[0] // 2
+    return countries(correct / n, generator.uniform(6, 12, k), n)
+
+
+# ------------------------------------------------------------------------------ income
+
+
+def test_shipped_income_has_every_country_once_with_year_and_source() -> None:
+    table = fairness.income()
+    assert len(table) == 217
+    assert table.index.str.fullmatch("[A-Z]{3}").all()
+    known = table["gdp"].notna()
+    assert known.sum() == 180
+    assert (table["year"].notna() == known).all()
+    assert set(table["source"][known]) == {"World Bank", "Natural Earth"}
+    assert table["gdp"][known].between(200, 200_000).all()
+
+
+def test_shipped_income_is_the_right_way_round() -> None:
+    gdp = fairness.income()["gdp"]
+    assert gdp["USA"] == pytest.approx(63_544, abs=1)  # World Bank, 2020, as of 2021
+    assert gdp["BDI"] == gdp.min()
+    assert gdp["LUX"] == gdp.max()
+
+
+def test_income_reads_another_table(tmp_path: Path) -> None:
+    file = tmp_path / "gdp.csv"
+    file.write_text("country,name,gdp\nNAM,Namibia,4211.5\nTWN,Taiwan,\n")
+    table = fairness.income(file)
+    assert table.loc["NAM"].tolist() == ["Namibia", 4211.5]
+    assert np.isnan(table.loc["TWN", "gdp"])
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("country,gdp\nUSA,1\n", "no column name; the first line names them"),
+        ("country,name,gdp\nUSA,a,1\nUSA,a,2\n", "USA given more than once; keep one line"),
+        ("country,name,gdp\nUSA,a,0\n", "USA is not a positive number; give US"),
+        ('country,name,gdp\nUSA,a,"63,5"\nGBR,b,1\n', "USA is not a positive number"),
+    ],
+)
+def test_income_refuses_a_broken_table(tmp_path: Path, text: str, error: str) -> None:
+    (tmp_path / "gdp.csv").write_text(text)
+    with pytest.raises(ValueError, match=error):
+        fairness.income(tmp_path / "gdp.csv")
+
+
+# ------------------------------------------------------------------------------ accuracy by country
+
+
+def records(**groups: tuple[int, int]) -> pd.DataFrame:
+    """Make records from the numbers of correct and of wrong images by country."""
+    rows = [
+        (country if country != "none" else None, correct)
+        for country, (right, wrong) in groups.items()
+        for correct in [True] * right + [False] * wrong
+    ]
+    frame = pd.DataFrame(rows, columns=["country", "correct"])
+    return frame.assign(id=[f"{i:05d}" for i in range(len(frame))])
+
+
+def test_accuracy_by_country_counts_images_and_joins_income() -> None:
+    result = fairness.accuracy_by_country(records(FRA=(3, 1), USA=(5, 5), NPL=(0, 1)))
+    assert result.kept["country"].tolist() == ["USA", "FRA", "NPL"]
+    assert result.kept["n"].tolist() == [10, 4, 1]
+    assert result.kept["accuracy"].tolist() == [0.5, 0.75, 0.0]
+    gdp = fairness.income()["gdp"]
+    assert np.exp(result.kept["log_gdp"]).to_numpy() == pytest.approx(gdp[["USA", "FRA", "NPL"]])
+    assert result.excluded.empty
+    assert result.summary() == (
+        "3 countries with 15 images, of which 1 country with a single image. Left out: nothing."
+    )
+
+
+def test_what_cannot_be_used_is_left_out_and_reported() -> None:
+    frame = records(USA=(5, 5), CUB=(2, 1), TWN=(1, 0), usa=(1, 1), none=(3, 0))
+    result = fairness.accuracy_by_country(frame.sample(frac=1, random_state=0))
+    assert result.kept["country"].tolist() == ["USA"]
+    left = result.excluded.set_index("country")
+    assert left["n"].to_dict() == {"CUB": 3, "": 3, "usa": 2, "TWN": 1}
+    assert left["reason"]["CUB"] == "no GDP per capita known"
+    assert left["reason"]["TWN"].startswith("code not in the table")
+    assert left["reason"]["usa"].startswith("code not in the table")
+    assert left["reason"][""] == "no country given"
+    assert result.kept["n"].sum() + result.excluded["n"].sum() == len(frame)
+    assert "3 images of CUB (no GDP per capita known)" in result.summary()
+    assert "3 images (no country given)" in result.summary()
+    assert "3 images of usa, TWN (code not in the table" in result.summary()
+
+
+@pytest.mark.parametrize(
+    ("frame", "error"),
+    [
+        (records(USA=(1, 1)).drop(columns="country"), "no column country; there are correct, id"),
+        (records(), "there are none; give one row per image"),
+        (records(USA=(1, 1)).assign(id="a"), "image a comes more than once; keep one row"),
+        (records(USA=(1, 1)).assign(correct=[0.5, np.nan]), r"true or false, got 0.5, nan"),
+        (records(XXX=(1, 1)), r"none has a known GDP per capita \(0 countries .* 2 images of XXX"),
+    ],
+)
+def test_accuracy_by_country_refuses(frame: pd.DataFrame, error: str) -> None:
+    with pytest.raises(ValueError, match=error):
+        fairness.accuracy_by_country(frame)
+
+
+# ------------------------------------------------------------------------------ slope and F-test
+
+
+def sigma(n: np.ndarray, covariance: str) -> np.ndarray:
+    return np.diag({"1/sqrt(n)": 1 / np.sqrt(n), "1/n": 1 / n, "ols": np.ones(len(n))}[covariance])
+
+
+@pytest.mark.parametrize("covariance", fairness.COVARIANCES)
+def test_slope_is_the_textbook_gls(covariance: str) -> None:
+    frame = example()
+    x = np.column_stack([np.ones(41), frame["log_gdp"]])
+    y = frame["accuracy"].to_numpy()
+    inverse = np.linalg.inv(sigma(frame["n"].to_numpy(), covariance))
+    bread = np.linalg.inv(x.T @ inverse @ x)
+    beta = bread @ x.T @ inverse @ y
+    rest = y - x @ beta
+    scale = rest @ inverse @ rest / 39
+    fit = fairness.slope(frame, covariance=covariance)
+    assert [fit.intercept, fit.beta] == pytest.approx(beta)
+    assert fit.uncertainty == pytest.approx(scale * bread)
+    assert fit.standard_error == pytest.approx(np.sqrt(scale * bread[1, 1]))
+    mean = np.ones(41) @ inverse @ y / inverse.sum()
+    assert fit.r2 == pytest.approx(1 - 39 * scale / ((y - mean) @ inverse @ (y - mean)))
+    assert fit.df == (1, 39)
+    assert fit.n_countries == 41
+
+
+@pytest.mark.parametrize(("covariance", "power"), [("1/sqrt(n)", 0.25), ("1/n", 0.5), ("ols", 0)])
+def test_slope_is_weighted_least_squares(covariance: str, power: float) -> None:
+    frame = example(1)
+    # np.polyfit multiplies residuals, not their squares, by the weights.
+    expected = np.polyfit(frame["log_gdp"], frame["accuracy"], 1, w=frame["n"] ** power)
+    fit = fairness.slope(frame, covariance=covariance)
+    assert [fit.beta, fit.intercept] == pytest.approx(expected)
+
+
+def test_the_papers_covariance_is_the_default() -> None:
+    frame = example(2)
+    assert fairness.slope(frame).beta == fairness.slope(frame, covariance="1/sqrt(n)").beta
+
+
+@pytest.mark.parametrize("covariance", fairness.COVARIANCES)
+def test_f_is_t_squared_and_p_is_scipys(covariance: str) -> None:
+    fit = fairness.slope(example(3), covariance=covariance)
+    t = fit.beta / fit.standard_error
+    assert fit.f == pytest.approx(t**2)
+    assert fit.p == pytest.approx(2 * stats.t.sf(abs(t), 39))
+    assert fit.p == pytest.approx(1 - stats.f.cdf(fit.f, 1, 39))
+
+
+def test_ols_is_scipys_linregress() -> None:
+    frame = example(4, k=7)
+    expected = stats.linregress(frame["log_gdp"], frame["accuracy"])
+    fit = fairness.slope(frame, covariance="ols")
+    assert fit.beta == pytest.approx(expected.slope)
+    assert fit.p == pytest.approx(expected.pvalue)
+    assert fit.r2 == pytest.approx(expected.rvalue**2)
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    k=st.integers(3, 50),
+    factor=st.floats(1e-3, 1e3),
+    covariance=st.sampled_from(fairness.COVARIANCES),
+)
+@settings(max_examples=40, deadline=None)
+def test_order_of_countries_and_unit_of_money_do_not_matter(
+    seed: int, k: int, factor: float, covariance: str
+) -> None:
+    frame = example(seed, k)
+    if np.ptp(frame["accuracy"]) == 0:
+        return
+    fit = fairness.slope(frame, covariance=covariance)
+    shuffled = fairness.slope(frame.sample(frac=1, random_state=seed), covariance=covariance)
+    assert shuffled.beta == pytest.approx(fit.beta, rel=1e-6, abs=1e-9)
+    assert shuffled.p == pytest.approx(fit.p, rel=1e-6, abs=1e-9)
+    money = frame.assign(log_gdp=frame["log_gdp"] + np.log(factor))
+    other = fairness.slope(money, covariance=covariance)
+    assert other.beta == pytest.approx(fit.beta, rel=1e-6, abs=1e-9)
+    assert other.f == pytest.approx(fit.f, rel=1e-5, abs=1e-9)
+    assert other.intercept == pytest.approx(
+        fit.intercept - fit.beta * np.log(factor), rel=1e-6, abs=1e-7
+    )
+
+
+def test_more_images_everywhere_change_no_test() -> None:
+    frame = example(5)
+    many = frame.assign(n=frame["n"] * 7)
+    for covariance in fairness.COVARIANCES:
+        a, b = (fairness.slope(f, covariance=covariance) for f in (frame, many))
+        assert (a.beta, a.f) == pytest.approx((b.beta, b.f))
+
+
+def test_band_holds_the_line_in_the_stated_share_of_cases() -> None:
+    generator = np.random.default_rng(0)
+    n = np.array([4, 10, 50, 200, 9, 30, 80, 500, 20, 6])
+    g = np.linspace(6, 11, 10)
+    truth = 0.5 + 0.03 * g
+    noise = generator.normal(size=(800, 10)) * 0.05 * n**-0.25  # variance as the paper's Sigma
+    at = 0.5 + 0.03 * 8.2
+    inside = []
+    for row in truth + noise:
+        band = fairness.slope(countries(row, g, n)).band([8.2], level=0.9)
+        inside.append((band["low"] <= at) & (band["high"] >= at))
+    rate = np.mean(inside)
+    assert rate == pytest.approx(0.9, abs=4 * np.sqrt(0.09 / 800))
+
+
+def test_band_is_narrowest_at_the_weighted_mean() -> None:
+    frame = example(6)
+    fit = fairness.slope(frame, covariance="1/n")
+    grid = np.linspace(6, 12, 601)
+    band = fit.band(grid)
+    at = grid[(band["high"] - band["low"]).argmin()]
+    assert at == pytest.approx(np.average(frame["log_gdp"], weights=frame["n"]), abs=0.01)
+    assert band["accuracy"].to_numpy() == pytest.approx(fit.intercept + fit.beta * grid)
+
+
+@pytest.mark.parametrize("covariance", fairness.COVARIANCES)
+def test_many_f_statistics_at_once_are_those_of_slope(covariance: str) -> None:
+    frame = example(7)
+    accuracies = np.random.default_rng(7).uniform(size=(20, 41))
+    each = [fairness.slope(frame.assign(accuracy=a), covariance=covariance) for a in accuracies]
+    f = fairness.f_statistics(accuracies, frame["log_gdp"], frame["n"], covariance=covariance)
+    assert f == pytest.approx([fit.f for fit in each])
+    expected = [(fit.beta / fit.standard_error) ** 2 for fit in each]  # statsmodels'
+    assert f == pytest.approx(expected)
+
+
+def test_f_at_the_edges() -> None:
+    g, n = [1.0, 2.0, 4.0], [5, 5, 5]
+    f = fairness.f_statistics([[0.5, 0.5, 0.5], [0.1, 0.2, 0.4], [0.3, 0.9, 0.3]], g, n)
+    assert f[0] == 0
+    assert f[1] == np.inf
+    assert 0 < f[2] < np.inf
+    fit = fairness.slope(countries([0.1, 0.2, 0.4], g, n))
+    assert (fit.f, fit.p) == (np.inf, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"accuracy": [0.5]}, "at least three, got 1; add images"),
+        ({"log_gdp": [9, 9, 9, 9]}, "same GDP per capita, .* take countries of different incomes"),
+        ({"accuracy": [1.0] * 4}, "all have accuracy 1, so there is nothing to test; take more"),
+        ({"accuracy": [0.0] * 4}, "all have accuracy 0, so there is nothing to test"),
+        ({"accuracy": [50.0, 60, 70, 80]}, r"accuracy must be in \[0, 1\], got 50 to 80; divide"),
+        ({"n": [3, 0, 3, 3]}, "C01 has no images; leave it out"),
+        ({"log_gdp": [1, 2, np.nan, 3]}, "C02 has a value that is missing or infinite"),
+    ],
+)
+def test_slope_refuses(change: dict[str, list[float]], error: str) -> None:
+    size = len(next(iter(change.values())))
+    given = {"accuracy": [0.5, 0.6, 0.4, 0.7], "log_gdp": [7, 8, 9, 10], "n": [3, 4, 5, 6]}
+    values = {key: value[:size] for key, value in given.items()} | change
+    with pytest.raises(ValueError, match=error):
+        fairness.slope(countries(**values))
+
+
+def test_slope_refuses_doubles_missing_columns_and_other_covariances() -> None:
+    frame = example(8)
+    with pytest.raises(ValueError, match="C00 comes twice"):
+        fairness.slope(pd.concat([frame, frame[:1]]))
+    with pytest.raises(ValueError, match="no column log_gdp; give what accuracy_by_country keeps"):
+        fairness.slope(frame.drop(columns="log_gdp"))
+    with pytest.raises(ValueError, match=re.escape("one of '1/sqrt(n)', '1/n', 'ols', got '1'")):
+        fairness.slope(frame, covariance="1")
+    with pytest.raises(ValueError, match=r"between 0 and 1, got 95; e\.g\. 0\.95"):
+        fairness.slope(frame).band([8], level=95)
+
+
+# ------------------------------------------------------------------------------ permutation test
+
+
+def test_permutation_test_agrees_with_dealing_images_out_one_by_one() -> None:
+    n = np.array([5, 3, 8, 4, 6])
+    frame = countries(np.array([2, 2, 7, 4, 6]) / n, [7.0, 8.0, 9.0, 10.0, 11.0], n)
+    generator = np.random.default_rng(0)
+    right = np.repeat([1.0, 0.0], [21, 5])
+    starts = np.r_[0, np.cumsum(n)[:-1]]
+    deals = [np.add.reduceat(generator.permutation(right), starts) / n for _ in range(6000)]
+    f = fairness.f_statistics(deals, frame["log_gdp"], n)
+    observed = fairness.f_statistics(frame["accuracy"], frame["log_gdp"], n)
+    expected = (f >= observed * (1 - 1e-9)).mean()
+    p = fairness.permutation_p_value(frame, size=6000)
+    assert p == pytest.approx(expected, abs=5 * np.sqrt(expected / 3000))
+    assert 0.001 < p < 0.2
+
+
+def test_permutation_test_is_reproducible_never_zero_and_needs_whole_images() -> None:
+    frame = example(9)
+    values = {fairness.permutation_p_value(frame, size=99, seed=seed) for seed in (0, 0, 1, 2)}
+    assert 2 <= len(values) <= 3
+    g = np.arange(10.0)
+    perfect = countries(np.arange(10) * 50 / 500, g, np.full(10, 500))
+    assert fairness.permutation_p_value(perfect, size=99) == 0.01
+    with pytest.raises(ValueError, match="must be whole numbers of images"):
+        fairness.permutation_p_value(frame.assign(accuracy=frame["accuracy"] * 0.999))
+
+
+# ---------------------------------------------------------------------------- the paper's p-values
+
+
+def test_the_papers_f_gives_its_probability() -> None:
+    p = fairness.f_p_value(paper.F_STATISTIC, *paper.F_DEGREES)
+    assert round(p, 5) == paper.F_PROBABILITY
+
+
+def test_the_papers_t_need_49_degrees_of_freedom_and_one_side() -> None:
+    assert fairness.t_p_value(paper.T_PGD, 49) == pytest.approx(0.000171, abs=5e-7)
+    assert fairness.t_p_value(paper.T_PERC, 49) == pytest.approx(0.002431, abs=5e-7)
+    pgd = fairness.fitting_df(paper.T_PGD, paper.P_PGD)
+    perc = fairness.fitting_df(paper.T_PERC, paper.P_PERC)
+    assert 49 in pgd
+    assert 49 in perc
+    assert 98 not in {*pgd, *perc}
+    assert sorted({*pgd} & {*perc}) == [48, 49, 50, 51]
+    assert fairness.fitting_df(paper.T_PERC, paper.P_PERC, sides=2) == []
+
+
+def test_probabilities_by_integration() -> None:
+    t = np.linspace(2, 400, 2_000_001)
+    assert fairness.t_p_value(2, 49) == pytest.approx(np.trapezoid(stats.t.pdf(t, 49), t), rel=1e-6)
+    assert fairness.t_p_value(-2, 49, sides=2) == pytest.approx(2 * fairness.t_p_value(2, 49))
+    assert fairness.f_p_value(4, 1, 49) == pytest.approx(fairness.t_p_value(2, 49, sides=2))
+    with pytest.raises(ValueError, match="a test has 1 or 2, got 3"):
+        fairness.t_p_value(2, 49, sides=3)
+
+
+def test_fitting_df_finds_the_df_it_was_made_with() -> None:
+    for df in (3, 10, 30, 97):
+        p = round(fairness.t_p_value(2.5, df), 5)
+        assert df in fairness.fitting_df(2.5, p)
+        assert df not in fairness.fitting_df(2.5, round(p * 1.3, 5))
+
+
+# ------------------------------------------------------------------------------ simulated geography
+
+
+@pytest.mark.parametrize("total", [275, 411, 1000, 2000, 12345])
+def test_simulated_countries_have_the_papers_skew(total: int) -> None:
+    frame = fairness.simulated_countries(total)
+    n = frame["n"].to_numpy()
+    assert len(frame) == paper.N_COUNTRIES
+    assert n.sum() == total
+    assert n.min() >= 3
+    assert (np.diff(n) <= 0).all()
+    assert n[0] == pytest.approx(total * paper.SHARE_US / 100, abs=1)
+    assert n[1] == pytest.approx(total * paper.SHARE_UK / 100, abs=1)
+    names = ["United States", "United Kingdom", "Canada", "Australia", "Germany"]
+    assert frame["name"][:5].tolist() == names
+    assert frame["gdp"].notna().all()
+    assert frame["country"].is_unique
+
+
+@pytest.mark.parametrize(("total", "minimum"), [(100, 3), (0, 1), (5000, 60)])
+def test_simulated_countries_refuse_too_few_images(total: int, minimum: int) -> None:
+    with pytest.raises(ValueError, match=f"{total} images are too few for {minimum} in each of 41"):
+        fairness.simulated_countries(total, minimum=minimum)
+    with pytest.raises(ValueError, match="every country needs an image; expected ≥ 1, got 0"):
+        fairness.simulated_countries(1000, minimum=0)
+
+
+def test_difficulty_is_the_margin_of_the_nearest_mean() -> None:
+    known = np.array([[0.0, 0], [0, 2], [4, 1], [4, 1]])
+    images = np.array([[0.0, 1], [4, 1], [2, 1], [3, 1]])
+    hard = fairness.difficulty(images, [0, 0, 0, 1], known, [0, 0, 1, 1])
+    assert hard == pytest.approx([-4, 4, 0, -2])
+
+
+@given(seed=st.integers(0, 1000), tilt=st.floats(0, 1))
+@settings(max_examples=30, deadline=None)
+def test_every_country_gets_its_number_of_images(seed: int, tilt: float) -> None:
+    frame = fairness.simulated_countries(500)
+    hard = np.random.default_rng(seed).integers(0, 20, 500)  # with ties
+    dealt = fairness.assign(hard, frame, tilt=tilt, seed=seed)
+    assert pd.Series(dealt).value_counts().to_dict() == frame.set_index("country")["n"].to_dict()
+    again = fairness.assign(hard, frame, tilt=tilt, seed=seed)
+    assert (dealt == again).all()
+
+
+def test_tilt_one_deals_the_hardest_to_the_poorest() -> None:
+    frame = fairness.simulated_countries(500)
+    hard = np.random.default_rng(0).normal(size=500)
+    gdp = frame.set_index("country")["gdp"]
+    order = gdp[fairness.assign(hard, frame, tilt=1, seed=3)].to_numpy()[np.argsort(hard)]
+    assert (np.diff(order) <= 0).all()
+
+
+def test_tilt_is_the_share_of_images_dealt_by_difficulty() -> None:
+    frame = fairness.simulated_countries(1000)
+    hard = np.arange(1000.0)
+    gdp = frame.set_index("country")["gdp"]
+
+    def rank_correlation(tilt: float) -> float:
+        deals = [gdp[fairness.assign(hard, frame, tilt=tilt, seed=s)] for s in range(20)]
+        return float(np.mean([stats.spearmanr(hard, deal).statistic for deal in deals]))
+
+    whole = rank_correlation(1)
+    assert whole < -0.85
+    assert rank_correlation(0) == pytest.approx(0, abs=4 / np.sqrt(1000 * 20))
+    assert rank_correlation(0.3) == pytest.approx(0.3 * whole, abs=0.03)
+
+
+def test_without_tilt_counts_are_hypergeometric() -> None:
+    frame = fairness.simulated_countries(275)
+    right = np.arange(275) % 5 > 0
+    hard = np.where(right, -1.0, 1.0)  # would show if difficulty leaked into the deal
+    deals = [fairness.assign(hard, frame, seed=seed) for seed in range(1500)]
+    correct = np.array([[right[d == c].sum() for c in ("USA", "GBR", "ETH")] for d in deals])
+    for column, n in zip(correct.T, (119, 35, 3), strict=True):
+        law = stats.hypergeom(275, right.sum(), n)
+        assert column.mean() == pytest.approx(law.mean(), abs=5 * law.std() / np.sqrt(1500))
+        assert column.var() == pytest.approx(law.var(), rel=0.2)
+
+
+def test_without_tilt_the_f_test_rejects_in_about_five_percent() -> None:
+    frame = fairness.simulated_countries(1000)
+    generator = np.random.default_rng(0)
+    hard, right = generator.normal(size=1000), generator.uniform(size=1000) < 0.85
+    table = fairness.rejection_rates(right, hard, frame, size=2000, seed=1)
+    assert table.index.tolist() == list(fairness.COVARIANCES)
+    # Four standard errors of the simulation, and the percent by which the paper's covariance
+    # misses: it has the power of n wrong.
+    assert table["rate"].to_numpy() == pytest.approx(0.05, abs=4 * 0.0049 + 0.01)
+    assert (table["beta"].abs() < 4 * table["spread"] / np.sqrt(2000)).all()
+    assert (table["spread"].idxmin()) == "1/n"  # Gauss and Markov
+
+
+def test_rejection_rates_are_those_of_slope_on_each_deal() -> None:
+    frame = fairness.simulated_countries(400)
+    generator = np.random.default_rng(5)
+    hard, right = generator.normal(size=400), generator.uniform(size=400) < 0.7
+    table = fairness.rejection_rates(right, hard, frame, tilt=0.5, size=1, seed=8)
+    dealt = fairness.assign(hard, frame, tilt=0.5, seed=8)
+    kept = fairness.accuracy_by_country(pd.DataFrame({"country": dealt, "correct": right})).kept
+    for covariance in fairness.COVARIANCES:
+        fit = fairness.slope(kept, covariance=covariance)
+        assert table.loc[covariance, "beta"] == pytest.approx(fit.beta)
+        assert table.loc[covariance, "rate"] == (fit.p < 0.05)
+
+
+def test_a_planted_bias_is_found_the_more_often_the_more_tilt() -> None:
+    frame = fairness.simulated_countries(1000)
+    hard = np.random.default_rng(2).normal(size=1000)
+    right = hard < 1.2
+    rates = [
+        fairness.rejection_rates(right, hard, frame, tilt=tilt, size=200).loc["1/n", "rate"]
+        for tilt in (0, 0.1, 0.3)
+    ]
+    assert rates[0] < rates[1] < rates[2]
+    assert rates[2] > 0.9
+
+
+def test_simulated_geography_refuses() -> None:
+    frame = fairness.simulated_countries(300)
+    hard = np.zeros(300)
+    with pytest.raises(ValueError, match=r"tilt: expected a number from 0 \(no bias\) to 1, got 2"):
+        fairness.assign(hard, frame, tilt=2)
+    with pytest.raises(ValueError, match="n adds up to 300, but there are 299 images; use simul"):
+        fairness.assign(hard[1:], frame)
+    with pytest.raises(ValueError, match="difficulty: expected one finite number per image"):
+        fairness.assign(np.full(300, np.nan), frame)
+    with pytest.raises(ValueError, match=r"correct: expected 300 values, got shape \(2,\)"):
+        fairness.rejection_rates([True, False], hard, frame)
+    with pytest.raises(ValueError, match="expected two classes or more, got 1"):
+        fairness.difficulty([[1.0]], [0], [[1.0]], [0])
+    with pytest.raises(ValueError, match=r"labels: 7 not among known_labels \(0, 1\); give known"):
+        fairness.difficulty([[1.0]], [7], [[1.0], [2.0]], [0, 1])
