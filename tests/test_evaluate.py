@@ -1,0 +1,724 @@
+"""The runner, against a linear model whose attack, margins and passes are known."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from humimp import evaluate, images, runs
+
+SIZE = 4
+
+
+class Linear(nn.Module):
+    """Two classes: images that are brighter than 0.5 on average, and others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(10.0))
+        self.eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        brightness = self.scale * (x.mean((1, 2, 3)) - 0.5)
+        return torch.stack([-brightness, brightness], 1)
+
+
+def push(model: Any, images: Tensor, labels: Tensor, *, by: float = 0.5) -> Tensor:
+    """Make bright images darker and dark ones brighter, with one gradient of the model."""
+    images = images.requires_grad_()
+    loss = nn.functional.cross_entropy(model(images), labels, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, images)
+    return (images + by * gradient.sign()).clamp(0, 1).detach()
+
+
+def dataset(n: int = 5) -> tuple[Tensor, Tensor, list[str]]:
+    """Make noisy images that the model classifies correctly, but for the one at index 1."""
+    noise = torch.rand(n, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+    base = torch.linspace(0.1, 0.8, n)[:, None, None, None]
+    x = images.validate(base + 0.1 * noise, "round")
+    labels = (x.mean((1, 2, 3)) > 0.5).long()
+    labels[1:2] = 1 - labels[1:2]
+    return x, labels, [f"image-{k}" for k in range(n)]
+
+
+def l1(original: Tensor, attacked: Tensor) -> Tensor:
+    return (attacked - original).abs().sum((1, 2, 3))
+
+
+def darker(x: Tensor) -> Tensor:
+    return (x * 0.5).clamp(0, 1)
+
+
+def evaluated(out: Path, **changes: Any) -> pd.DataFrame:
+    options = {
+        "out": out, "options": {"by": 0.5}, "measures": {"l1": l1},
+        "defenses": {"dark_2": darker, "same": Tensor.clone}, "batch_size": 2,
+    }  # fmt: skip
+    options |= changes
+    attack = options.pop("attack", push)
+    model = options.pop("model", Linear())
+    data = options.pop("dataset", dataset())
+    return evaluate.run(attack, model, data, **options)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+# ------------------------------------------------------------------------------ the records
+
+
+def test_records_hold_what_a_plain_loop_finds(tmp_path: Path) -> None:
+    x, labels, ids = dataset()
+    model = Linear()
+    records = evaluated(tmp_path / "run")
+    for k, row in records.iterrows():
+        clean = int(model(x[[k]]).argmax())
+        attacked = x[[k]]
+        if clean == labels[k]:
+            attacked = images.validate(push(model, x[[k]], labels[[k]]), "round")
+            assert row["l1"] == pytest.approx(float(l1(x[[k]], attacked)), rel=1e-6)
+            assert (row["forwards"], row["backwards"]) == (1, 1)
+            saved = images.load(tmp_path / "run" / "images" / f"{ids[k]}.png")
+            torch.testing.assert_close(saved, attacked[0], rtol=0, atol=0)
+        else:
+            assert np.isnan([row["l1"], row["forwards"], row["backwards"]]).all()
+        logits = model(attacked)[0].detach()
+        assert row["id"] == ids[k]
+        assert row["label"] == labels[k]
+        assert row["attack"] == "push"
+        assert row["clean"] == clean
+        assert row["correct"] == (clean == labels[k])
+        assert row["predicted"] == int(logits.argmax())
+        assert row["success"] == (row["correct"] and row["predicted"] != labels[k])
+        assert row["margin"] == pytest.approx(
+            float(logits[1 - labels[k]] - logits[labels[k]]), rel=1e-5, abs=1e-6
+        )
+        assert row["under_dark_2"] == int(model(darker(attacked)).argmax())
+        assert row["under_same"] == row["predicted"]
+    assert list(records) == [
+        *evaluate.BEFORE, "l1", *evaluate.AFTER, "under_dark_2", "under_same",
+    ]  # fmt: skip
+    assert records["correct"].tolist() == [True, False, True, True, True]
+    assert records["success"].any()
+
+
+def test_only_correctly_classified_images_are_attacked_and_saved(tmp_path: Path) -> None:
+    seen = []
+
+    def watch(model: Any, images: Tensor, labels: Tensor) -> Tensor:
+        seen.append(len(images))
+        return images
+
+    evaluated(tmp_path, attack=watch, options={})
+    assert seen == [1, 2, 1]
+    assert sorted(p.stem for p in (tmp_path / "images").iterdir()) == [
+        "image-0", "image-2", "image-3", "image-4",
+    ]  # fmt: skip
+
+
+def test_a_batch_without_a_correct_image_is_recorded_unattacked(tmp_path: Path) -> None:
+    x, labels, ids = dataset(2)
+    records = evaluated(tmp_path, dataset=(x, 1 - labels, ids), batch_size=1)
+    assert records["correct"].tolist() == [False, True]
+    assert records.loc[0, "predicted"] == records.loc[0, "clean"]
+    assert np.isnan(records.loc[0, "forwards"])
+
+
+def test_success_is_asked_of_the_saved_image_not_of_the_returned_one(tmp_path: Path) -> None:
+    # Values just past the boundary in float; 8 bit rounds them back to the right side.
+    x = images.from_uint8(torch.full((1, 1, 2, 2), 127, dtype=torch.uint8))
+
+    def nudge(model: Any, images: Tensor, labels: Tensor) -> Tensor:
+        return images + 0.49 / 255 if labels[0] == 0 else images
+
+    class Edge(Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            brightness = x.mean((1, 2, 3)) - 127.2 / 255
+            return 1000 * torch.stack([-brightness, brightness], 1)
+
+    attacked = nudge(None, x, torch.tensor([0]))
+    assert int(Edge()(attacked).argmax()) == 1
+    data = (x, torch.tensor([0]), ["a"])
+    records = evaluated(tmp_path, attack=nudge, options={}, model=Edge(), dataset=data)
+    assert records.loc[0, "correct"]
+    assert not records.loc[0, "success"]
+    assert records.loc[0, "l1"] == 0
+
+
+def test_originals_are_rounded_to_8_bit_first(tmp_path: Path) -> None:
+    x, labels, ids = dataset(1)
+
+    def still(model: Any, images: Tensor, labels: Tensor) -> Tensor:
+        return images
+
+    records = evaluated(
+        tmp_path,
+        attack=still,
+        options={},
+        dataset=(x + 0.3 / 255, labels, ids),
+        measures={"l1": l1},
+    )
+    assert records["l1"].tolist() == [0]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gray_and_double_images_are_evaluated(
+    tmp_path: Path, channels: int, dtype: torch.dtype
+) -> None:
+    x, labels, ids = dataset()
+    x = images.from_uint8(images.to_uint8(x[:, :channels]), dtype)
+    records = evaluated(tmp_path, dataset=(x, labels, ids), model=Linear().to(dtype))
+    assert records["correct"].sum() > 2
+
+
+def test_passes_are_counted_and_the_model_is_left_as_it_was(tmp_path: Path) -> None:
+    def busy(model: Any, images: Tensor, labels: Tensor) -> Tensor:
+        with torch.no_grad():
+            model(images)
+        x = images.clone().requires_grad_()
+        for _ in range(2):
+            torch.autograd.grad(model(x).sum(), x)
+        torch.autograd.grad(model(x[:1]).sum(), x)
+        return images
+
+    model = Linear()
+    hooks = dict(model._forward_hooks)
+    records = evaluated(tmp_path / "a", attack=busy, options={}, model=model, batch_size=5)
+    assert records["forwards"].dropna().unique().tolist() == [3.25]
+    assert records["backwards"].dropna().unique().tolist() == [2.25]
+    assert model._forward_hooks == hooks
+    assert not model.training
+    plain = evaluated(
+        tmp_path / "b", attack=busy, options={}, model=lambda x: model(x), batch_size=5
+    )
+    pd.testing.assert_frame_equal(records, plain)
+
+
+def test_hooks_are_taken_off_even_if_the_attack_fails(tmp_path: Path) -> None:
+    def broken(model: Any, images: Tensor, labels: Tensor) -> Tensor:
+        raise RuntimeError("out of luck")
+
+    model = Linear()
+    with pytest.raises(RuntimeError, match="out of luck") as caught:
+        evaluated(tmp_path, attack=broken, options={}, model=model)
+    assert caught.value.__notes__ == ["while broken attacked images image-0"]
+    assert not model._forward_hooks
+
+
+def test_an_attack_may_spoil_the_tensors_it_is_given(tmp_path: Path) -> None:
+    def spoil(model: Any, images: Tensor, labels: Tensor) -> Tensor:
+        made = images.clone()
+        images.fill_(0)
+        labels.fill_(0)
+        return made
+
+    x, labels, ids = dataset()
+    records = evaluated(tmp_path, attack=spoil, options={}, dataset=(x, labels, ids))
+    assert records["l1"].dropna().eq(0).all()
+    assert records["label"].tolist() == dataset()[1].tolist()
+
+
+def test_each_batch_gets_its_own_generator_and_the_seed_decides(tmp_path: Path) -> None:
+    def noise(model: Any, images: Tensor, labels: Tensor, *, generator: torch.Generator) -> Tensor:
+        return torch.rand(images.shape, generator=generator)
+
+    def drawn(name: str, **changes: Any) -> list[bytes]:
+        evaluated(tmp_path / name, attack=noise, options={}, **changes)
+        return [p.read_bytes() for p in sorted((tmp_path / name / "images").iterdir())]
+
+    first = drawn("a", seed=1)
+    assert len(set(first)) == len(first)
+    assert drawn("b", seed=1) == first
+    assert not set(drawn("c", seed=2)) & set(first)
+
+
+# -------------------------------------------------------------------------------- resuming
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from PIL import Image
+sys.path.insert(0, sys.argv[1])
+import test_evaluate as here
+
+root = Path(sys.argv[2])
+here.runs._git = lambda: (None, None)  # slow, and no matter here
+Image.init()  # once, and not in every child
+log = root / "attacked"
+
+def logged(model, images, labels, *, by=0.5):
+    with log.open("a") as file:
+        file.write(f"{float(images.sum())!r} ")
+    return here.push(model, images, labels, by=by)
+
+def attempt(out, last):
+    '''Run in a child that dies at its last file operation in the folder; say if it died.'''
+    child = os.fork()
+    if child == 0:
+        count = 0
+        def watch(event, args):
+            nonlocal count
+            if event in ("open", "os.rename", "os.mkdir", "os.remove") and str(out) in str(args[0]):
+                count += 1
+                if count == last:
+                    os.kill(os.getpid(), signal.SIGKILL)
+        sys.addaudithook(watch)
+        here.evaluated(out, attack=logged, batch_size=3)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert status in (0, signal.SIGKILL), status
+    return status != 0
+
+def attacked():
+    return log.read_text().split() if log.exists() else []
+
+def files(out):
+    found = here.contents(out)
+    return {name: data for name, data in found.items() if name != "provenance.json"}
+
+assert not attempt(root / "whole", 0)
+whole, calls = files(root / "whole"), attacked()
+kills = 0
+for last in range(1, 1000):
+    out = root / f"killed-{last}"
+    log.unlink()
+    log.touch()
+    if not attempt(out, last):
+        break
+    kills += 1
+    before = here.contents(out / "parts") if (out / "parts").exists() else {}
+    done = [name for name in before if not name.startswith(".")]
+    assert not attempt(out, 0)
+    assert files(out) == whole, (last, set(files(out)) ^ set(whole))
+    again = attacked()
+    assert list(dict.fromkeys(again)) == calls, last
+    assert len(again) <= len(calls) + 1, last
+    for name in done:
+        assert before[name] == files(out)[f"parts/{name}"], last
+out, deaths = root / "often", 0
+while attempt(out, 8 + 2 * deaths):
+    deaths += 1
+assert files(out) == whole
+print(kills, deaths)
+"""
+
+
+def test_killed_at_any_moment_a_run_goes_on_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    kills, deaths = map(int, done.stdout.split())
+    assert kills > 25
+    assert deaths > 3
+
+
+def test_a_complete_run_is_read_without_asking_for_the_model_or_the_images(tmp_path: Path) -> None:
+    about = {"classifier": "linear", "images": "noise"}
+    lazy: dict[str, Any] = {"model": Linear, "dataset": dataset, "measures": lambda: {"l1": l1}}
+    first = evaluated(tmp_path, about=about, **lazy)
+
+    def never() -> Any:
+        raise AssertionError("asked for")
+
+    again = evaluated(tmp_path, about=about, model=never, dataset=never, measures=never)
+    pd.testing.assert_frame_equal(first, again)
+    pd.testing.assert_frame_equal(first, evaluate.load(tmp_path))
+
+
+def test_a_complete_run_is_not_computed_again(tmp_path: Path) -> None:
+    evaluated(tmp_path)
+    before = contents(tmp_path)
+    evaluated(tmp_path)
+    assert contents(tmp_path) == before
+
+
+def interrupted(out: Path, batches: int = 1) -> None:
+    """Leave a run after a number of batches."""
+    left = batches
+
+    def failing(original: Tensor, attacked: Tensor) -> Tensor:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        return l1(original, attacked)
+
+    failing.__module__, failing.__qualname__ = l1.__module__, l1.__qualname__
+    with pytest.raises(KeyboardInterrupt):
+        evaluated(out, measures={"l1": failing})
+
+
+def test_an_incomplete_run_cannot_be_loaded(tmp_path: Path) -> None:
+    interrupted(tmp_path)
+    with pytest.raises(ValueError, match=r"not complete \(1 of 3 batches .* start it again"):
+        evaluate.load(tmp_path)
+
+
+def test_every_session_of_a_run_is_in_its_provenance(tmp_path: Path) -> None:
+    interrupted(tmp_path)
+    evaluated(tmp_path)
+    diary = json.loads((tmp_path / "provenance.json").read_text())
+    assert diary["state"] == "complete"
+    assert [session["batches"] for session in diary["sessions"]] == [1, 2]
+    assert all(session["wall_seconds"] > 0 for session in diary["sessions"])
+    assert diary["sessions"][0]["device"] == "cpu"
+    assert diary["sessions"][0]["versions"]["torch"] == torch.__version__.split("+")[0]
+
+
+# ------------------------------------------------------------------------ settings and folders
+
+
+CHANGES: dict[str, tuple[dict[str, Any], str]] = {
+    "an option": ({"options": {"by": 0.25}}, r"options\.by: 0\.5 in the folder, 0\.25 now"),
+    "an option more": ({"options": {}}, r"options\.by: 0\.5 in the folder, 'nothing' now"),
+    "the batches": ({"batch_size": 3}, r"batch_size: 2 in the folder, 3 now"),
+    "the seed": ({"seed": 7}, r"seed: 0 in the folder, 7 now"),
+    "the name": ({"name": "other"}, r"name: 'push' in the folder, 'other' now"),
+    "a defence": ({"defenses": {"same": Tensor.clone}}, r"defenses\.dark_2: .* 'nothing' now"),
+    "a measure": ({"measures": {"l2": l1}}, r"measures\.l1: .*\n  measures\.l2: 'nothing' in"),
+    "the attack": ({"attack": lambda model, x, y, by: x}, r"attack: .*\n.*lambda.*now"),
+    "what it is about": ({"about": {"k": 1}}, r"about\.k: 'nothing' in the folder, 1 now"),
+    "the images": ({"dataset": dataset(4)}, r"dataset_sha256: .*\n  images: 5 in the .*, 4 now"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("complete", [True, False])
+def test_other_settings_are_refused_and_the_folder_stays(
+    tmp_path: Path, change: str, complete: bool
+) -> None:
+    if complete:
+        evaluated(tmp_path)
+    else:
+        interrupted(tmp_path)
+    before = contents(tmp_path)
+    changes, message = CHANGES[change]
+    with pytest.raises(ValueError, match=message) as caught:
+        evaluated(tmp_path, **changes)
+    assert str(tmp_path) in str(caught.value)
+    assert "another folder" in str(caught.value)
+    assert contents(tmp_path) == before
+
+
+def test_other_weights_are_refused(tmp_path: Path) -> None:
+    evaluated(tmp_path)
+    model = Linear()
+    model.scale.data.fill_(11)
+    with pytest.raises(ValueError, match="model_sha256"):
+        evaluated(tmp_path, model=model)
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ValueError, match=r"not the folder of a run: it holds thesis\.tex"):
+        evaluated(tmp_path)
+    assert contents(tmp_path) == {"thesis.tex": b"years of work"}
+    with pytest.raises(ValueError, match=r"thesis\.tex: a file; .* choose another name"):
+        evaluated(tmp_path / "thesis.tex")
+
+
+def test_nothing_to_load_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no run here .* compute it with evaluate\.run"):
+        evaluate.load(tmp_path / "none")
+
+
+# -------------------------------------------------------------------------- damage, full disks
+
+
+@pytest.mark.parametrize("damage", ["cut short", "empty", "a bit flipped", "another run's"])
+@pytest.mark.parametrize("file", ["parts/00000.parquet", "records.parquet"])
+def test_damaged_records_are_named_and_nothing_else_is_touched(
+    tmp_path: Path, file: str, damage: str
+) -> None:
+    out = tmp_path / "run"
+    if file.startswith("parts"):
+        interrupted(out)
+    else:
+        evaluated(out)
+    whole = (out / file).read_bytes()
+    flipped = bytearray(whole)
+    flipped[whole.index(b"PAR1") + 40] ^= 1
+    x, labels, _ = dataset()
+    evaluated(tmp_path / "other", dataset=(x, labels, [f"other-{k}" for k in range(5)]))
+    (out / file).write_bytes({
+        "cut short": whole[: len(whole) // 2],
+        "empty": b"",
+        "a bit flipped": bytes(flipped),
+        "another run's": (tmp_path / "other" / file).read_bytes(),
+    }[damage])  # fmt: skip
+    before = contents(out)
+    with pytest.raises(ValueError, match=f"{out / file}: damaged.*delete .*run again"):
+        evaluated(out)
+    assert contents(out) == before
+    (out / file).unlink()  # the remedy
+    assert evaluated(out)["correct"].sum() == 4
+    assert (out / file).read_bytes() == whole
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}', '{"format": 2, "state": 0}'])
+def test_a_damaged_diary_is_named(tmp_path: Path, text: str) -> None:
+    evaluated(tmp_path)
+    (tmp_path / "provenance.json").write_text(text)
+    before = contents(tmp_path)
+    for act in (evaluated, evaluate.load):
+        with pytest.raises(ValueError, match=r"provenance\.json: damaged.* delete the folder"):
+            act(tmp_path)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("file", ["provenance.json", "00001.parquet", "records.parquet"])
+def test_a_full_disk_is_said_and_what_was_done_stays(
+    tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(tmp_path)
+    before = contents(tmp_path)
+    real = os.fsync
+
+    def full(descriptor: int) -> None:
+        if file in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left.*is intact: make room.* run again") as caught:
+        evaluated(tmp_path)
+    assert caught.value.errno == errno.ENOSPC
+    assert file in str(caught.value)
+    after = contents(tmp_path)
+    assert {name: after[name] for name in before if name != "provenance.json"} == {
+        name: before[name] for name in before if name != "provenance.json"
+    }
+    assert not [name for name in after if name.endswith(".part")]
+    monkeypatch.undo()
+    assert len(evaluated(tmp_path)) == 5
+
+
+def test_a_full_disk_for_images_leaves_earlier_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(tmp_path)
+    before = contents(tmp_path / "parts")
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(runs, "write", lambda path, data: None)
+    with pytest.raises(OSError, match="no space left on the disk"):
+        evaluated(tmp_path)
+    assert contents(tmp_path / "parts") == before
+
+
+# ------------------------------------------------------------------------------------ bad input
+
+
+def wrong_shape(model: Any, images: Tensor, labels: Tensor) -> Tensor:
+    return images[..., :-1]
+
+
+def wrong_dtype(model: Any, images: Tensor, labels: Tensor) -> Tensor:
+    return images.double()
+
+
+def too_bright(model: Any, images: Tensor, labels: Tensor) -> Tensor:
+    made = images.clone()
+    made[-1] += 1
+    return made
+
+
+def not_a_number(model: Any, images: Tensor, labels: Tensor) -> Tensor:
+    return images * torch.nan
+
+
+def not_a_tensor(model: Any, images: Tensor, labels: Tensor) -> Any:
+    return images.tolist()
+
+
+def refusing(model: Any, images: Tensor, labels: Tensor) -> Any:
+    raise ValueError("steps: expected at least 1")
+
+
+@pytest.mark.parametrize(
+    ("attack", "message"),
+    [
+        (wrong_shape, r"wrong_shape returned shape \(2, 3, 4, 3\) instead of \(2, 3, 4, 4\) for"),
+        (wrong_dtype, r"wrong_dtype returned dtype torch\.float64 instead of torch\.float32 for"),
+        (too_bright, r"too_bright returned values outside \[0, 1\] or NaN for images image-3; cl"),
+        (not_a_number, r"not_a_number returned values outside \[0, 1\] or NaN for images image-2,"),
+        (not_a_tensor, r"not_a_tensor returned list for images image-2, image-3; an attack ret"),
+        (refusing, r"refusing failed on images image-2, image-3: steps: expected at least 1"),
+    ],
+)
+def test_an_attack_that_misbehaves_is_named_with_its_images(
+    tmp_path: Path, attack: Any, message: str
+) -> None:
+    x, labels, ids = dataset()
+    data = (x[2:], labels[2:], ids[2:])
+    with pytest.raises(ValueError, match=message):
+        evaluated(tmp_path, attack=attack, options={}, dataset=data)
+
+
+class Sick(Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        logits = super().forward(x)
+        return torch.where(x.mean((1, 2, 3))[:, None] > 0.6, torch.nan, logits)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Sick(), r"the attacked images image-0: model: NaN or infinite logits"),
+        (lambda x: torch.softmax(Linear()(x), 1), r"the originals image-0, image-1: .*softmax"),
+        (lambda x: Linear()(x)[0], r"the originals image-0, image-1: model: expected logits"),
+        (Linear().train(), r"model: it is in train mode.* call model\.eval"),
+    ],
+)
+def test_a_sick_model_is_refused(tmp_path: Path, model: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        evaluated(tmp_path, model=model)
+
+
+def test_nan_logits_for_originals_are_named(tmp_path: Path) -> None:
+    x, labels, _ = dataset()
+    data = (x[2:], labels[2:], ["a", "b", "c"])
+    with pytest.raises(ValueError, match=r"the originals b: model: NaN or infinite logits"):
+        evaluated(tmp_path, model=Sick(), dataset=data)
+
+
+@pytest.mark.parametrize(
+    ("measure", "message"),
+    [
+        (lambda x, y: l1(x, y).mean(), r"measure m: expected .* shape \(1,\), got \(\)"),
+        (lambda x, y: 3, r"measure m: expected .* got int"),
+        (lambda x, y: l1(x, y) * torch.nan, r"measure m: NaN or infinite for images image-0"),
+    ],
+)
+def test_a_measure_that_misbehaves_is_named(tmp_path: Path, measure: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        evaluated(tmp_path, measures={"m": measure})
+
+
+def test_a_defence_that_misbehaves_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"defense crop: expected shape .* got \(2, 3, 4, 2\)"):
+        evaluated(tmp_path, defenses={"crop": lambda x: x[..., :2]})
+
+
+X, LABELS, IDS = dataset()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": (X, LABELS, [*IDS[:4], "image-0"])}, r"ids: image-0 given more than once"),
+        ({"dataset": (X, LABELS, [*IDS[:4], "IMAGE-0"])}, r"ids: image-0, IMAGE-0 given more than"),
+        ({"dataset": (X, LABELS, [*IDS[:4], "a/b"])}, r"ids: a/b cannot name a file; use letters"),
+        ({"dataset": (X, LABELS, [*IDS[:4], ".."])}, r"ids: \.\. cannot name a file"),
+        ({"dataset": (X, LABELS, [*IDS[:4], ""])}, r"ids:  cannot name a file"),
+        ({"dataset": (X, LABELS, IDS[:4])}, r"ids: expected one per image, got 4 for 5 images"),
+        ({"dataset": (X * 255, LABELS, IDS)}, r"images: .*divide by 255"),
+        ({"dataset": (X, LABELS[:4], IDS)}, r"labels: expected one for each of the 5 images"),
+        ({"dataset": (X, LABELS + 2, IDS)}, r"labels: expected labels below 2"),
+        ({"dataset": (X, LABELS)}, r"dataset: expected the three of images, labels and ids"),
+        ({"attack": "push"}, r"attack: expected a function, got 'push'"),
+        ({"options": {"bye": 1}}, r"options: the attack does not take bye; it takes by$"),
+        ({"options": {"targeted": True}, "attack": lambda m, x, y, targeted: x}, r"targeted att"),
+        ({"options": {"generator": 1}, "attack": lambda m, x, y, generator: x}, r"leave generator"),
+        ({"measures": {"L 1": l1}}, r"measures: 'L 1' is no column name"),
+        ({"measures": {"label": l1}}, r"measures: every record has a column 'label' already"),
+        ({"defenses": {"under_a": darker}}, r"defenses: .* 'under_a' already; rename it"),
+        ({"batch_size": 0}, r"batch_size: expected a whole number ≥ 1, got 0"),
+        ({"seed": -1}, r"seed: expected a whole number ≥ 0, got -1"),
+        ({"dataset": dataset}, r"about: dataset given as a function; say what it returns"),
+        ({"model": Linear, "dataset": dataset}, r"about: model and dataset given as a function"),
+        ({"about": {"model": Linear()}}, r"about: expected something that JSON can hold"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        evaluated(tmp_path / "run", **changes)
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+# ------------------------------------------------------------------------------------- tables
+
+
+def records_by_hand() -> pd.DataFrame:
+    """Two attacks on four images, one of them never classified correctly."""
+    common = {
+        "id": list("abcd"), "label": [1, 2, 3, 4], "clean": [1, 2, 3, 9],
+        "correct": [True, True, True, False], "margin": 0.0,
+    }  # fmt: skip
+    first = pd.DataFrame(
+        common
+        | {
+            "attack": "first",
+            "predicted": [7, 7, 3, 9],
+            "success": [True, True, False, False],
+            "l1": [1.0, 3.0, 100.0, np.nan],
+            "lpips": [0.001, 0.003, 9.0, np.nan],
+            "dists_small": [0.002, 0.004, 9.0, np.nan],
+            "forwards": [1.0, 2.0, 6.0, np.nan],
+            "backwards": [0.0, 1.0, 2.0, np.nan],
+            "under_jpeg_90": [1, 7, 3, 9],
+            "under_jpeg_30": [7, 7, 7, 9],
+            "under_blur": [1, 2, 3, 9],
+        }
+    )
+    second = first.assign(attack="second", predicted=first["label"], success=False)
+    return pd.concat([first, second], ignore_index=True)[
+        [*evaluate.BEFORE, "l1", "lpips", "dists_small", *evaluate.AFTER,
+         "under_jpeg_90", "under_jpeg_30", "under_blur"]
+    ]  # fmt: skip
+
+
+def test_table_averages_over_successful_images_and_counts_correct_ones() -> None:
+    table = evaluate.table(records_by_hand())
+    assert list(table) == [
+        "images", "n", "success_rate", "l1", "lpips", "dists_small", "forwards", "backwards",
+    ]  # fmt: skip
+    assert list(table.index) == ["first", "second"]
+    np.testing.assert_allclose(
+        table.loc["first"].astype(float), [4, 3, 200 / 3, 2.0, 2.0, 3.0, 3.0, 1.0]
+    )
+    assert table.loc["second", "success_rate"] == 0
+    assert np.isnan(table.loc["second", "l1"])
+    assert table.loc["second", "forwards"] == 3
+
+
+def test_curves_are_shares_of_the_correctly_classified() -> None:
+    curves = evaluate.curves(records_by_hand())
+    first = curves[curves["attack"] == "first"]
+    assert first["defense"].tolist() == ["jpeg", "jpeg", "blur"]
+    assert first["level"].tolist()[:2] == [90, 30]
+    assert np.isnan(first["level"].tolist()[2])
+    np.testing.assert_allclose(first["success_rate"], [100 / 3, 100, 0])
+    assert curves["n"].unique().tolist() == [3]
+
+
+def test_curves_leave_out_defences_that_an_attack_was_run_without() -> None:
+    records = records_by_hand()
+    parts = [
+        records[records["attack"] == "first"],
+        records[records["attack"] == "second"].drop(columns=["under_jpeg_90", "under_blur"]),
+    ]
+    curves = evaluate.curves(pd.concat(parts))
+    assert curves.groupby("attack").size().to_dict() == {"first": 3, "second": 1}
+
+
+@pytest.mark.parametrize("summary", [evaluate.table, evaluate.curves])
+def test_something_else_than_records_is_refused(summary: Any) -> None:
+    with pytest.raises(ValueError, match=r"records: the columns success, margin are missing; pass"):
+        summary(records_by_hand().drop(columns=["success", "margin"]))
