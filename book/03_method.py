@@ -101,7 +101,7 @@ print(f"best price {worst.price:.3f}, dual of Eq. (3): {value:.6f}")
 glue("budget", budget)
 glue("price", worst.price)
 glue("worst", worst.value)
-glue("mean", losses[costs.argmin(axis=1)].mean())
+glue("mean", float(losses[costs.argmin(axis=1)].mean()))
 glue("fig_price", figures.price(x, samples, losses, budget), display=True)
 
 # %% [markdown]

@@ -2,6 +2,9 @@
 
 from humimp.figures import style
 from humimp.figures.figure1 import figure1
+from humimp.figures.notebook import show_figures
 from humimp.figures.price import price
 
 __all__ = ["figure1", "price", "style"]
+
+show_figures()
