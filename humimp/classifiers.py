@@ -1,0 +1,266 @@
+"""Classifiers: modules from images in [0, 1] to logits, with the normalisation inside."""
+
+import copy
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import Tensor, nn
+
+from humimp import checks, progress, weights
+
+#: The ImageNet classifiers that `load` knows.
+NAMES = ("mobilenet_v2", "resnet50", "resnet50_he2016")
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+_CAFFE_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)  # RGB
+
+
+class Normalized(nn.Module):
+    """A network with its input normalisation, ``network((images - mean) / std)``.
+
+    Parameters
+    ----------
+    network
+        Takes normalised images (N, C, H, W), returns logits (N, K).
+    mean, std
+        One value per channel, for images in [0, 1].
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        self.train(network.training)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, K) of images (N, C, H, W) in [0, 1]."""
+        return self.network((images - self.mean) / self.std)
+
+
+def load(name: str, device: str | torch.device | None = None) -> nn.Module:
+    """Load an ImageNet classifier, ready to be attacked.
+
+    Parameters
+    ----------
+    name
+        ``"mobilenet_v2"`` and ``"resnet50"`` are torchvision's with its weights IMAGENET1K_V1, made
+        for 224 × 224 pixels. ``"resnet50_he2016"`` is the network of He et al. (2016) itself, which
+        takes the stride of a stage in its first 1 × 1 convolution instead of the 3 × 3.
+    device
+        Where to put it; the CPU by default, ``"auto"`` for a GPU when there is one.
+
+    Returns
+    -------
+    nn.Module
+        From images (N, 3, H, W) in [0, 1] to logits (N, 1000); in evaluation mode, and no
+        parameter requires a gradient.
+
+    Raises
+    ------
+    ValueError
+        Unknown name, or a checkpoint that is damaged.
+    FileNotFoundError, ConnectionError
+        The checkpoint is nowhere to be had; see `humimp.weights.path`.
+    """
+    checks.choice(name, "name", NAMES)
+    state = weights.load(name)
+    network = _resnet50_he2016() if name == "resnet50_he2016" else _torchvision(name)
+    missing, unexpected = network.load_state_dict(state, strict=False)
+    missing = [key for key in missing if not key.endswith(".num_batches_tracked")]
+    if missing or unexpected:
+        raise ValueError(
+            f"The checkpoint of {name!r} does not fit: missing {missing}, unexpected {unexpected}"
+        )
+    mean, std = (
+        (_CAFFE_MEAN, (1.0, 1.0, 1.0))
+        if name == "resnet50_he2016"
+        else (_IMAGENET_MEAN, _IMAGENET_STD)
+    )
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = Normalized(network, mean, std).eval().requires_grad_(False)
+    return model if device is None else model.to(device)
+
+
+def _torchvision(name: str) -> nn.Module:
+    """Build a torchvision network with random weights."""
+    return torchvision.models.get_model(name, weights=None)
+
+
+def _resnet50_he2016() -> nn.Module:
+    """Turn torchvision's ResNet-50 into the one of He et al. (2016) as Keras has it."""
+    network = _torchvision("resnet50")
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = 1e-3
+        if isinstance(module, torchvision.models.resnet.Bottleneck):
+            module.conv1.stride, module.conv2.stride = module.conv2.stride, module.conv1.stride
+    return network
+
+
+def digits_cnn(seed: int = 0) -> nn.Module:
+    """Build an untrained convolutional network for digits.
+
+    Two convolutions of 5 × 5 with 16 and 32 channels, each with ReLU and 2 × 2 max-pooling, then
+    64 hidden units; 115 thousand parameters.
+
+    Parameters
+    ----------
+    seed
+        Fixes the initial weights. The global random state is left alone.
+
+    Returns
+    -------
+    nn.Module
+        From images (N, 1, 28, 28) in [0, 1] to logits (N, 10), on the CPU.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Conv2d(1, 16, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(32 * 7 * 7, 64),
+            nn.ReLU(),
+            nn.Linear(64, 10),
+        )
+
+
+def train(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epochs: int = 10,
+    batch_size: int = 50,
+    learning_rate: float = 3e-3,
+    shift: int = 2,
+    seed: int = 0,
+) -> nn.Module:
+    """Train a classifier with AdamW on cross-entropy, the rate going up and down in one cycle.
+
+    Parameters
+    ----------
+    model
+        From images to logits. It is copied, not changed; all its parameters are trained.
+    images, labels
+        (N, C, H, W) in [0, 1] and int64 (N,).
+    epochs
+        How often each image is seen.
+    batch_size
+        Images per step.
+    learning_rate
+        The greatest, reached after three tenths of the steps.
+    shift
+        Each image is moved by up to so many pixels each time it is seen, and what comes in at
+        the border is 0. With 0 the images stay as they are.
+    seed
+        Fixes the order and the shifts. The same call on the same CPU with the same number of
+        threads gives the same weights to the bit.
+
+    Returns
+    -------
+    nn.Module
+        The trained copy, on the model's device, in evaluation mode; no parameter requires a
+        gradient any more.
+
+    Raises
+    ------
+    ValueError
+        For images, labels or options that are out of range, or a model that returns no logits.
+    """
+    checks.images(images)
+    checks.labels(labels, images)
+    checks.count(epochs, "epochs", low=1)
+    checks.count(batch_size, "batch_size", low=1)
+    checks.count(shift, "shift")
+    checks.number(learning_rate, "learning_rate", above=0)
+    model = copy.deepcopy(model).requires_grad_(True).train()
+    device = next(model.parameters()).device
+    images, labels = images.to(device), labels.to(device)
+    padded = F.pad(images, (shift, shift, shift, shift))
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, learning_rate, epochs=epochs, steps_per_epoch=-(-len(images) // batch_size)
+    )
+    with torch.enable_grad(), progress.bar("training", epochs * len(images)) as bar:
+        for _ in range(epochs):
+            for chosen in torch.randperm(len(images), generator=generator).split(batch_size):
+                moved = torch.randint(2 * shift + 1, (2, len(chosen)), generator=generator)
+                logits = model(_windows(padded, chosen, moved, images.shape[-2:]))
+                checks.logits(logits, labels[chosen.to(device)])
+                loss = F.cross_entropy(logits, labels[chosen.to(device)])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                bar.update(len(chosen))
+    return model.eval().requires_grad_(False)
+
+
+def _windows(padded: Tensor, chosen: Tensor, corners: Tensor, size: torch.Size) -> Tensor:
+    """Cut a window of the given size out of each chosen image, at its own corner.
+
+    ``chosen`` holds indices (M,), ``corners`` the rows and columns (2, M) of the corners.
+    """
+    rows = corners[0, :, None] + torch.arange(size[0])
+    columns = corners[1, :, None] + torch.arange(size[1])
+    last = padded.permute(0, 2, 3, 1)
+    return last[chosen[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def predict(model: Callable[[Tensor], Tensor], images: Tensor, batch_size: int = 32) -> Tensor:
+    """Predict the classes of images.
+
+    Parameters
+    ----------
+    model
+        From images to logits; a module must be in evaluation mode.
+    images
+        (N, C, H, W) in [0, 1]. Batches go to the model's device if it is a module.
+    batch_size
+        Images per call of the model.
+
+    Returns
+    -------
+    Tensor
+        int64 (N,), on the images' device.
+
+    Raises
+    ------
+    ValueError
+        For bad images, a model in train mode, or a model that returns no logits.
+    """
+    checks.images(images)
+    checks.model(model)
+    checks.count(batch_size, "batch_size", low=1)
+    first = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    device = images.device if first is None else first.device
+    predicted = []
+    with torch.no_grad():
+        for batch in images.split(batch_size):
+            logits = model(batch.to(device))
+            checks.logits(logits, torch.zeros(len(batch), dtype=torch.int64))
+            predicted.append(logits.argmax(1).to(images.device))
+    return torch.cat(predicted)
+
+
+def accuracy(
+    model: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, batch_size: int = 32
+) -> float:
+    """Share of images, from 0 to 1, whose predicted class is the label; arguments as `predict`."""
+    checks.images(images)
+    checks.labels(labels, images)
+    return float((predict(model, images, batch_size) == labels.to(images.device)).float().mean())
