@@ -301,7 +301,14 @@ def read(path: Path | str) -> StateDict:
     }
 
 
-def download(url: str, target: Path | str, sha256: str | None = None, label: str = "") -> Path:
+def download(
+    url: str,
+    target: Path | str,
+    sha256: str | None = None,
+    label: str = "",
+    *,
+    quiet: bool = False,
+) -> Path:
     """Download a file so that it is either there and whole, or not there.
 
     The bytes go to a temporary file beside the target, which is verified and then renamed.
@@ -316,6 +323,8 @@ def download(url: str, target: Path | str, sha256: str | None = None, label: str
         The expected SHA-256, or its first digits (8 at least). Nothing is verified without it.
     label
         What the progress bar calls it; the file's name if empty.
+    quiet
+        Show no progress bar, as for one of many small files.
 
     Returns
     -------
@@ -344,7 +353,7 @@ def download(url: str, target: Path | str, sha256: str | None = None, label: str
     digest = hashlib.sha256()
     try:
         with os.fdopen(descriptor, "wb") as file:
-            for block in _receive(url, target, label):
+            for block in _receive(url, target, label, quiet):
                 file.write(block)
                 digest.update(block)
         found = digest.hexdigest()
@@ -364,17 +373,19 @@ def download(url: str, target: Path | str, sha256: str | None = None, label: str
     return target
 
 
-def _receive(url: str, target: Path, label: str) -> Iterator[bytes]:
+def _receive(url: str, target: Path, label: str, quiet: bool) -> Iterator[bytes]:
     """Yield the blocks behind a URL, showing progress; every failure is a ConnectionError."""
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT) as response:
             expected = int(response.headers.get("Content-Length") or 0)
             received = 0
-            with progress.bar(label, expected, unit="B") as bar:
+            shown = contextlib.nullcontext() if quiet else progress.bar(label, expected, unit="B")
+            with shown as bar:
                 while block := response.read(_BLOCK):
                     yield block
                     received += len(block)
-                    bar.update(len(block))
+                    if bar is not None:
+                        bar.update(len(block))
         if received < expected:
             raise http.client.IncompleteRead(b"", expected - received)
     except (OSError, http.client.HTTPException) as error:
