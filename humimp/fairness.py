@@ -345,6 +345,7 @@ def permutation_p_value(
         As :func:`slope`; or if ``n`` or the numbers of correct images are not whole.
     """
     accuracy, log_gdp, n = _check_countries(countries)
+    _check_size(size)
     whole, correct = n.astype(int), np.rint(n * accuracy).astype(int)
     if (whole != n).any() or not np.allclose(correct, n * accuracy, atol=1e-6):
         raise ValueError("countries: n and n · accuracy must be whole numbers of images")
@@ -645,6 +646,7 @@ def rejection_rates(
         raise ValueError(f"correct: expected {hard.size} values, got shape {right.shape}")
     g, n = (countries[column].to_numpy(dtype=float) for column in ("log_gdp", "n"))
     _check_countries(countries.assign(accuracy=np.linspace(0, 1, len(n))))
+    _check_size(size)
     generator = np.random.default_rng(seed)
     accuracies = np.empty((size, len(n)))
     for row in accuracies:
@@ -697,6 +699,11 @@ def _check_deal(difficulty: ArrayLike, countries: pd.DataFrame, tilt: float) -> 
             "use simulated_countries(total=<number of images>)"
         )
     return hard
+
+
+def _check_size(size: int) -> None:
+    if size < 1:
+        raise ValueError(f"size: at least one draw is needed, got {size}; e.g. 2000")
 
 
 def _few(names: Iterable[Any]) -> str:
