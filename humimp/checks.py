@@ -75,6 +75,31 @@ def images(images: Tensor, name: str = "images") -> None:
         )
 
 
+def pair(original: Tensor, images: Tensor) -> None:
+    """Check two batches of images that are compared image by image.
+
+    Parameters
+    ----------
+    original, images
+        As for `images`, and both of the same shape, dtype and device.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
+    _images(original, "original")
+    _images(images, "images")
+    for what in ("shape", "dtype", "device"):
+        one, other = getattr(original, what), getattr(images, what)
+        if one != other:
+            one, other = (tuple(o) if what == "shape" else o for o in (one, other))
+            raise ValueError(
+                f"images: expected the {what} of the originals, {one}, got {other}; each image is "
+                "compared with the original in its place"
+            )
+
+
 def labels(labels: Tensor, images: Tensor, classes: int | None = None) -> None:
     """Check the labels of a batch of images.
 
@@ -322,3 +347,6 @@ def _few(indices: list[int]) -> str:
     """Return the first few of many indices, in words."""
     shown = ", ".join(map(str, indices[:5]))
     return shown if len(indices) <= 5 else f"{shown} and {len(indices) - 5} more"
+
+
+_images = images  # by another name, for functions with an argument called images

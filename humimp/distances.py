@@ -26,19 +26,19 @@ _CHANNELS = (3, 64, 128, 256, 512, 512)  # of the image and of VGG-16's five lay
 
 def l1(original: Tensor, images: Tensor) -> Tensor:
     """Sum of absolute differences, shape (N,)."""
-    _check(original, images)
+    checks.pair(original, images)
     return (images - original).abs().flatten(1).sum(1)
 
 
 def l2(original: Tensor, images: Tensor) -> Tensor:
     """Square root of the sum of squared differences, shape (N,)."""
-    _check(original, images)
+    checks.pair(original, images)
     return (images - original).flatten(1).norm(dim=1)
 
 
 def linf(original: Tensor, images: Tensor) -> Tensor:
     """Largest absolute difference, from 0 to 1, shape (N,)."""
-    _check(original, images)
+    checks.pair(original, images)
     return (images - original).abs().flatten(1).amax(1)
 
 
@@ -130,7 +130,7 @@ def _features(net: str) -> nn.Module:
 
 def _in_parts(loss: Callable[[Tensor, Tensor], Tensor], original: Tensor, images: Tensor) -> Tensor:
     """Compare a few images at a time, so that the memory does not grow with their number."""
-    _check(original, images)
+    checks.pair(original, images)
     height, width = images.shape[-2:]
     if min(height, width) < 32:
         raise ValueError(
@@ -142,17 +142,3 @@ def _in_parts(loss: Callable[[Tensor, Tensor], Tensor], original: Tensor, images
     with torch.no_grad():
         parts = zip(original.split(count), images.split(count), strict=True)
         return torch.cat([loss(y.expand(shape), x.expand(shape)) for x, y in parts])
-
-
-def _check(original: Tensor, images: Tensor) -> None:
-    """Check two batches that are to be compared."""
-    checks.images(original, "original")
-    checks.images(images)
-    for what in ("shape", "dtype", "device"):
-        one, other = getattr(original, what), getattr(images, what)
-        if one != other:
-            one, other = (tuple(o) if what == "shape" else o for o in (one, other))
-            raise ValueError(
-                f"original and images: expected the same {what}, got {one} and {other}; "
-                "each image is compared with the original in the same place of the batch"
-            )

@@ -1,0 +1,94 @@
+"""Ground costs c₀(x, x′): how strange an image looks next to its original.
+
+A cost is called with ``(reference, images)``, both (N, C, H, W) in [0, 1], and returns one value
+per image, (N,). It is 0 at the reference, differentiable in the images, and no image's value
+depends on the rest of the batch. At the reference itself, where Algorithm 1 starts, the gradient is
+finite, and 0 up to rounding.
+"""
+
+from typing import Literal
+
+import piq
+from torch import Tensor
+
+from humimp import checks
+
+
+class SSIM:
+    """1 − SSIM, the structural similarity of Wang et al. (2004), per channel and averaged.
+
+    With C₁ = 0.01², C₂ = 0.03² and means μ, variances σ² and covariance within a window,
+    SSIM = (2μμ′ + C₁)(2σₓₓ′ + C₂) / ((μ² + μ′² + C₁)(σ² + σ′² + C₂)).
+
+    Parameters
+    ----------
+    window
+        ``"gaussian"``
+            11 × 11 pixels, σ = 1.5, at every place where it fits in the image, averaged. Images
+            must have 11 pixels at least each way; large ones are not made smaller first.
+        ``"global"``
+            one window over the whole image, in which each pixel counts the same (σ² is the mean
+            squared deviation).
+    """
+
+    def __init__(self, window: Literal["gaussian", "global"] = "gaussian") -> None:
+        checks.choice(window, "window", ("gaussian", "global"))
+        self.window = window
+
+    def __repr__(self) -> str:
+        return f"SSIM(window={self.window!r})"
+
+    def __call__(self, reference: Tensor, images: Tensor) -> Tensor:
+        """Return the cost of each image, shape (N,)."""
+        checks.pair(reference, images)
+        if self.window == "global":
+            return 1 - _global_ssim(reference, images).mean(1)
+        _large_enough(images, 11, "SSIM's window")
+        return 1 - piq.ssim(images, reference, reduction="none", downsample=False)
+
+
+class HaarPSI:
+    """1 − HaarPSI, the similarity of Haar wavelet coefficients of Reisenhofer et al. (2018).
+
+    Images must have 16 pixels at least each way. In float32 the value at the reference is 0 to
+    within 5·10⁻⁶.
+    """
+
+    def __repr__(self) -> str:
+        return "HaarPSI()"
+
+    def __call__(self, reference: Tensor, images: Tensor) -> Tensor:
+        """Return the cost of each image, shape (N,)."""
+        checks.pair(reference, images)
+        _large_enough(images, 16, "HaarPSI's largest wavelet")
+        # Without any wavelet coefficient the index is 0/0. That takes a black image next to a black
+        # one, which are equal: their cost is 0, and so is its gradient.
+        lit = (reference + images.detach()).flatten(1).any(1)
+        values = images.flatten(1).sum(1) * 0
+        if lit.any():
+            values[lit] = 1 - piq.haarpsi(images[lit], reference[lit], reduction="none")
+        return values
+
+
+def _global_ssim(reference: Tensor, images: Tensor) -> Tensor:
+    """SSIM in one window over the whole image, shape (N, C)."""
+    c1, c2 = 0.01**2, 0.03**2
+    x, y = reference.flatten(2), images.flatten(2)
+    mean_x, mean_y = x.mean(2, keepdim=True), y.mean(2, keepdim=True)
+    variance_x = ((x - mean_x) ** 2).mean(2)
+    variance_y = ((y - mean_y) ** 2).mean(2)
+    covariance = ((x - mean_x) * (y - mean_y)).mean(2)
+    mean_x, mean_y = mean_x.squeeze(2), mean_y.squeeze(2)
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
+    return luminance * structure
+
+
+def _large_enough(images: Tensor, pixels: int, what: str) -> None:
+    """Check that a window fits into the images."""
+    height, width = images.shape[-2:]
+    if min(height, width) < pixels:
+        raise ValueError(
+            f"images: {what} needs at least {pixels} × {pixels} pixels, got {height} × {width}; "
+            "use larger images or another cost"
+        )
