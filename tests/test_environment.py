@@ -1,6 +1,8 @@
 """The four descriptions of the environment say the same."""
 
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -70,6 +72,18 @@ def test_the_makefile_asks_for_the_python_of_pyproject():
     makefile = (ROOT / "Makefile").read_text()
     assert f"sys.version_info < ({least.replace('.', ', ')})" in makefile
     assert f"Python {least} or newer is needed" in makefile
+
+
+def test_a_python_that_is_too_old_is_refused(tmp_path):
+    old = tmp_path / "python3.9"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.1 && exit 0\nexit 1\n')
+    old.chmod(0o755)
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    command = ["make", "-C", str(tmp_path), "env", f"PYTHON={old}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert f"Python 3.11 or newer is needed; {old} is: Python 3.9.1" in done.stderr
+    assert "make PYTHON=/path/to/python3.12 env" in done.stderr
 
 
 def test_everything_the_package_imports_is_asked_for():

@@ -42,6 +42,8 @@ LOOK = r"""async () => {
     const unrendered = element => !element.querySelector('mjx-container');
     return {
         empty: all('img').filter(bare).map(image => image.src),
+        unseen: all('article figure').filter(f => !f.querySelector('img, table'))
+            .map(figure => figure.id),
         rescaled: all('article img').filter(rescaled).map(sizes),
         math: all('.math').length,
         unrendered: all('.math').filter(unrendered).map(e => e.textContent),
@@ -149,6 +151,7 @@ def test_every_page_is_whole_in_a_browser(site, served, browser, device):
         page.close()
         assert not problems, f"{path.name}: {problems}"
         assert not seen["empty"], f"{path.name}: pictures without size"
+        assert not seen["unseen"], f"{path.name}: figures without a picture or a table"
         assert not seen["unrendered"], f"{path.name}: mathematics is not rendered"
         assert not seen["errors"], f"{path.name}: wrong mathematics"
         assert not seen["raw"], f"{path.name}: raw TeX"
