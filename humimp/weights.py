@@ -280,7 +280,7 @@ def read(path: Path | str) -> StateDict:
         raise FileNotFoundError(f"There is no checkpoint {path}")
     try:
         state = readers[path.suffix](path)
-    except OSError:
+    except PermissionError:
         raise
     except Exception as error:  # a damaged file can fail anywhere in three foreign readers
         reason = str(error).strip().split("\n")[0] or type(error).__name__
