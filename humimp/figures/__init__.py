@@ -2,10 +2,13 @@
 
 from humimp.figures import style
 from humimp.figures.figure1 import figure1
+from humimp.figures.figure3 import figure3
+from humimp.figures.figure4 import figure4
 from humimp.figures.figure5 import figure5a
 from humimp.figures.notebook import show_figures
 from humimp.figures.price import price
+from humimp.figures.table1 import table1
 
-__all__ = ["figure1", "figure5a", "price", "style"]
+__all__ = ["figure1", "figure3", "figure4", "figure5a", "price", "style", "table1"]
 
 show_figures()
