@@ -40,10 +40,8 @@ def test_the_ten_lines_attack_a_folder_of_photographs(tmp_path, monkeypatch, cap
 
     assert capsys.readouterr().out == "100% of the answers changed\n"
     model = classifiers.load("mobilenet_v2")
-    before, after = (
-        torch.stack([images.load(p.with_suffix(suffix), size=224) for p in paths])
-        for suffix in (".jpg", ".attacked.png")
-    )
+    before = torch.stack([images.load(path, size=224) for path in paths])
+    after = torch.stack([images.load(path.with_suffix(".attacked.png")) for path in paths])
     assert (classifiers.predict(model, before) != classifiers.predict(model, after)).all()
 
 
