@@ -11,11 +11,12 @@ from typing import Literal
 import piq
 import torch
 import torchvision
+from piq.functional.layers import L2Pool2d
 from torch import Tensor, nn
 
 from humimp import checks, weights
 
-#: Pixels of one image that a network sees at once; bounds the memory at about half a GB.
+#: Pixels that a network is given at once, all images together; bounds the memory.
 _PIXELS = 3 * 224 * 224
 
 #: Positions in torchvision's features of the five ReLUs whose outputs LPIPS and DISTS compare.
@@ -27,13 +28,13 @@ _CHANNELS = (3, 64, 128, 256, 512, 512)  # of the image and of VGG-16's five lay
 def l1(original: Tensor, images: Tensor) -> Tensor:
     """Sum of absolute differences, shape (N,)."""
     checks.pair(original, images)
-    return (images - original).abs().flatten(1).sum(1)
+    return (images - original).flatten(1).double().abs().sum(1).to(images.dtype)
 
 
 def l2(original: Tensor, images: Tensor) -> Tensor:
     """Square root of the sum of squared differences, shape (N,)."""
     checks.pair(original, images)
-    return (images - original).flatten(1).norm(dim=1)
+    return (images - original).flatten(1).double().norm(dim=1).to(images.dtype)
 
 
 def linf(original: Tensor, images: Tensor) -> Tensor:
@@ -115,6 +116,9 @@ class _DISTS(piq.DISTS):
         )
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        for module in self.model:
+            if isinstance(module, L2Pool2d):
+                module.kernel = None  # piq would keep the device and dtype of the first call
         return (1 - piq.ContentLoss.forward(self, x, y)).clamp(min=0)  # rounding goes below 0
 
 

