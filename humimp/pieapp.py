@@ -326,33 +326,39 @@ class Distance:
 
         Inside a patch these are the numbers of the whole image, which overlapping patches share.
         The zeros with which a patch is padded reach two pixels deep, one after pooling. So the
-        inner 30 × 30 of a patch's 32 × 32 are picked from a map of the whole image, pooled at
-        every pixel, and the frame around them is computed from strips four pixels wide. Each
-        axis of a patch has thus three parts, and the patch nine pieces, put together at the end.
+        inner 30 × 30 of a patch's 32 × 32 are looked up in a map of the whole image, pooled at
+        every pixel, and the frame around them in maps of strips four pixels wide. Each axis of a
+        patch has thus three parts, and the patch nine pieces. ``table`` holds the pixels of all
+        maps, ``places`` says which of them a piece consists of.
         """
         one, two = self._network.convolution(1), self._network.convolution(2)
         rows, columns = grid(images, self.stride)
         pixels = 255 * images.expand(-1, 3, -1, -1)
-        bands = []
+        table, bands, count = [], [], 0
         for y in _parts(rows, self.stride, images.device):
             pieces = []
             for x in _parts(columns, self.stride, images.device):
                 strips = pixels[:, :, y.pixels, x.pixels]
                 strips = strips.unfold(2, y.window, self.stride).unfold(3, x.window, self.stride)
-                strips = strips.permute(0, 2, 3, 1, 4, 5)
-                n, r, c = strips.shape[:3]
+                strips = strips.permute(0, 2, 3, 1, 4, 5)  # (n, r, c, 3, height, width)
                 padding = (*x.padding, *y.padding)
                 values = F.pad(strips.flatten(0, 2), padding)
                 values = values.contiguous(memory_format=torch.channels_last)
                 values = F.relu(F.conv2d(values, one.weight, one.bias), inplace=True)
                 values = F.conv2d(F.pad(values, padding), two.weight, two.bias)
                 values = F.max_pool2d(values, 2, stride=1).permute(0, 2, 3, 1)
-                values = values if y.inside is None else values.index_select(1, y.inside)
-                values = values if x.inside is None else values.index_select(2, x.inside)
-                values = values.view(n, r, c, rows // r, -1, columns // c, x.size, one.out_channels)
-                pieces.append(values.permute(0, 1, 3, 2, 5, 4, 6, 7).flatten(0, 4))
+                table.append(values.flatten(0, 2))
+
+                n, r, c = strips.shape[:3]
+                places = torch.arange(count, count + len(table[-1]), device=images.device)
+                places = places.view(n, r, c, *values.shape[1:3])[..., y.inside, :][..., x.inside]
+                places = places.view(n, r, c, rows // r, y.size, columns // c, x.size)
+                pieces.append(places.permute(0, 1, 3, 2, 5, 4, 6).flatten(0, 4))
+                count += len(table[-1])
             bands.append(torch.cat(pieces, dim=2))
-        return F.relu(torch.cat(bands, dim=1), inplace=True).permute(0, 3, 1, 2)
+        places = torch.cat(bands, dim=1)
+        values = F.relu(torch.cat(table), inplace=True).index_select(0, places.flatten())
+        return values.view(*places.shape, -1).permute(0, 3, 1, 2)
 
     def _late(self, values: Tensor) -> list[Tensor]:
         """Convolutions 3 to 11: what each level keeps, (patches, height · width · channels)."""
@@ -437,7 +443,7 @@ class _Part(NamedTuple):
     window: int  # pixels that are convolved together, from one patch or from all
     padding: tuple[int, int]  # zeros before and after
     size: int  # pixels of a patch that come out after pooling
-    inside: Tensor | None  # which pooled pixels of the whole image are inside patches
+    inside: Tensor  # where in the pooled map they are
 
 
 def _parts(count: int, stride: int, device: torch.device) -> tuple[_Part, _Part, _Part]:
@@ -446,9 +452,9 @@ def _parts(count: int, stride: int, device: torch.device) -> tuple[_Part, _Part,
     starts = stride * torch.arange(count, device=device)
     inside = (starts[:, None] + torch.arange(0, PATCH - 4, 2, device=device)).flatten()
     return (
-        _Part(slice(0, last + 4), 4, (1, 0), 1, None),
+        _Part(slice(0, last + 4), 4, (1, 0), 1, starts[:1]),
         _Part(slice(0, last + PATCH), last + PATCH, (0, 0), PATCH // 2 - 2, inside),
-        _Part(slice(PATCH - 4, last + PATCH), 4, (0, 1), 1, None),
+        _Part(slice(PATCH - 4, last + PATCH), 4, (0, 1), 1, starts[:1]),
     )
 
 
