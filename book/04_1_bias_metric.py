@@ -117,7 +117,7 @@ result = fairness.accuracy_by_country(records.assign(country=country))
 fit = fairness.slope(result.kept)
 chance = fairness.permutation_p_value(result.kept, seed=seed)
 
-# %% tags=["remove-output"]
+# %% tags=["remove-output", "hide-input"]
 glue("fig_5a", figure5.figure5a(result.kept, fit), display=True)
 glue("summary", result.summary())
 glue("accuracy", float(100 * records["correct"].mean()))
@@ -166,9 +166,9 @@ fair = fairness.rejection_rates(records["correct"], hard, places, size=n_deals, 
 tilted = fairness.rejection_rates(
     records["correct"], hard, places, tilt=tilt, size=n_deals, seed=seed
 )
-table = figure5.rejections({"no bias (%)": fair, f"tilt {tilt} (%)": tilted})
+table = figure5.rejections({"rejected, no bias": fair, f"rejected, tilt {tilt}": tilted})
 
-# %% tags=["remove-output"]
+# %% tags=["remove-output", "hide-input"]
 glue("tab_rejections", table, display=True)
 glue("n_deals", n_deals)
 glue("fair_paper", float(100 * fair["rate"]["1/sqrt(n)"]))
@@ -191,7 +191,7 @@ glue("root_ratio", float(np.sqrt(places["n"].max() / places["n"].min())))
 
 # %% [markdown]
 # Where there is no bias, a test of level 5 % should reject in 5 % of the cases. It does so in {glue:text}`fair_paper:.1f` % with the paper's $\Sigma$, in {glue:text}`fair_binomial:.1f` % with $1/n_i$, and in {glue:text}`fair_ols:.1f` % with equal
-# variances. All three are near the promise: the F-test tolerates the wrong power of $n$, because it estimates the common factor from the residuals. The price is paid elsewhere. The most populous country here has {glue:text}`ratio:.0f` times the images of the smallest, and the
+# variances. All three are near the promise: the F-test tolerates the wrong power of $n$, because it estimates the common factor from the residuals. The price is paid elsewhere. The country with the most images has {glue:text}`ratio:.0f` times as many as the one with the fewest, and the
 # paper's $\Sigma$ gives it only {glue:text}`root_ratio:.1f` times the weight. So the slope scatters {glue:text}`wider:.0f` % more widely than with $1/n_i$, and the planted bias is found in {glue:text}`tilted_paper:.0f` % of the geographies instead of {glue:text}`tilted_binomial:.0f` %
 # ({glue:text}`tilted_ols:.0f` % with equal variances).
 #
@@ -205,7 +205,7 @@ glue("root_ratio", float(np.sqrt(places["n"].max() / places["n"].min())))
 #
 # The paper prints an F-statistic and two t-statistics with their probabilities ({doc}`4.3 <04_3_results>` says what the t-tests compare). Each probability can be recomputed from the statistic and the degrees of freedom.
 
-# %% tags=["remove-output"]
+# %% tags=["remove-output", "hide-input"]
 glue("tab_p_values", figure5.p_values(), display=True)
 glue("f_again", fairness.f_p_value(paper.F_STATISTIC, *paper.F_DEGREES))
 glue("n_models", paper.N_MODELS)

@@ -73,20 +73,20 @@ def rejections(rates: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         A column per heading with the percentage rejected and its standard error, as text, and one
-        with the standard deviation of the slopes under the first heading.
+        with the standard deviation of the slopes, of what stands under the first heading.
     """
     rows = {
-        "1/sqrt(n)": "1/√n, the paper's",
-        "1/n": "1/n, of a share of n images",
-        "ols": "the same for all (OLS)",
+        "1/sqrt(n)": "Σ = 1/√n, the paper's",
+        "1/n": "Σ = 1/n, of a share of n images",
+        "ols": "Σ = 1, the same for all (OLS)",
     }
     columns = {
         heading: [f"{100 * table.rate[row]:.1f} ± {100 * table.error[row]:.1f}" for row in rows]
         for heading, table in rates.items()
     }
-    first, table = next(iter(rates.items()))
-    columns[f"spread of β, {first}"] = [f"{table.spread[row]:.4f}" for row in rows]
-    return pd.DataFrame(columns, index=pd.Index(rows.values(), name="assumed Σ"))
+    first = next(iter(rates.values()))
+    columns["standard deviation of β"] = [f"{first.spread[row]:.4f}" for row in rows]
+    return pd.DataFrame(columns, index=list(rows.values()))
 
 
 def p_values() -> pd.DataFrame:
