@@ -193,7 +193,11 @@ def train(
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, learning_rate, epochs=epochs, steps_per_epoch=-(-len(images) // batch_size)
+        optimizer,
+        learning_rate,
+        epochs=epochs,
+        steps_per_epoch=-(-len(images) // batch_size),
+        cycle_momentum=False,
     )
     with torch.enable_grad(), progress.bar("training", epochs * len(images)) as bar:
         for _ in range(epochs):

@@ -5,10 +5,7 @@ import os
 import pickle
 import resource
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -37,39 +34,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv(weights.VARIABLE, raising=False)
     monkeypatch.setenv(weights.CACHE_VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
-
-
-class Site(dict[str, bytes]):
-    """What a web site on this machine serves, by path; ``address`` is its root."""
-
-    address: str
-    missing: int = 0  # bytes that it promises and does not send
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    pages = Site()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path not in pages:
-                self.send_error(404)
-                return
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(pages[self.path]) + pages.missing))
-            self.end_headers()
-            self.wfile.write(pages[self.path])
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=partial(server.serve_forever, poll_interval=0.01))
-        thread.start()
-        pages.address = f"http://127.0.0.1:{server.server_port}"
-        yield pages
-        server.shutdown()
-        thread.join()
 
 
 NOWHERE = "http://127.0.0.1:9/toy.safetensors"  # no one listens on port 9
