@@ -21,9 +21,9 @@ from humimp.pages import Page, Parameters, Project, cells
 
 #: The key under which a notebook says what it is an execution of.
 STAMP = "humimp"
-#: Cells with this tag say what a page could not compute; the runner repeats their first line.
-NOT_COMPUTED = "not-computed"
 
+# The title of an admonition, or the beginning of a paragraph.
+_NOT_COMPUTED = re.compile(r"(?::::\{admonition\} )?\*{0,2}Not (?:yet )?computed\W*(.*)")
 _COLOURS = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
 
 
@@ -330,20 +330,23 @@ def convert(page: Page, show: Progress) -> bool:
 
 
 def missing(notebook: nbformat.NotebookNode | None) -> list[str]:
-    """List what a page says it could not compute: first lines of cells with the tag."""
+    """List what a page says is "Not computed" or "Not yet computed": the first sentence each."""
     said = []
-    for cell in notebook.cells if notebook else []:
-        if NOT_COMPUTED in cell.metadata.get("tags", ()):
-            texts = [cell.source] if cell.cell_type == "markdown" else _texts(cell)
-            lines = [line.strip(" #>") for text in texts for line in text.splitlines()]
-            plain = [line.replace("*", "") for line in lines if line and line[0] not in ":`"]
-            said += plain[:1]
+    for text in _texts(notebook) if notebook else []:
+        lines = [line for line in text.splitlines() if not line.startswith(":class:")]
+        for line, after in zip(lines, [*lines[1:], ""], strict=False):
+            if found := _NOT_COMPUTED.match(line):
+                said.append((found[1] or after).split(". ")[0].replace("*", "").rstrip("."))
     return said
 
 
-def _texts(cell: nbformat.NotebookNode) -> list[str]:
-    outputs = [o.data for o in cell.outputs if "data" in o]
-    return [data.get("text/markdown", data.get("text/plain", "")) for data in outputs]
+def _texts(notebook: nbformat.NotebookNode) -> list[str]:
+    """Collect what a page says in Markdown, in its cells and in their outputs."""
+    cells = notebook.cells
+    outputs = [output for cell in cells for output in cell.get("outputs", ()) if "data" in output]
+    return [cell.source for cell in cells if cell.cell_type == "markdown"] + [
+        output.data.get("text/markdown", "") for output in outputs
+    ]
 
 
 def run(project: Project, wanted: Mapping[str, Parameters], show: Progress) -> list[Outcome]:

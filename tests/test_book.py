@@ -493,14 +493,19 @@ def test_conversion_fills_gaps_and_leaves_executed_pages_alone(project, show, ex
     assert not runner.convert(project.page("02_third"), show)
 
 
-def test_what_a_page_could_not_compute_is_repeated(project):
+def test_what_a_page_could_not_compute_is_repeated(project, show):
     edit(
         project.book / "02_third.py",
         "print(1)",
-        '1\n\n# %% [markdown] tags=["not-computed"]\n'
-        "# :::{note}\n# **Not computed:** PieAPP.\n# More.\n# :::\n",
+        "from IPython.display import Markdown\n"
+        'display(Markdown("**Not computed:** PPGD, for want of time. More."))\n\n'
+        "# %% [markdown]\n"
+        "# :::{admonition} Not yet computed\n# :class: warning\n# PieAPP. More.\n# :::\n"
+        "# What is not computed here is elsewhere.\n",
     )
-    assert runner.missing(project.page("02_third").notebook()) == ["Not computed: PieAPP."]
+    notebook = runner.execute(project.page("02_third"), {}, show)
+    assert sorted(runner.missing(notebook)) == ["PPGD, for want of time", "PieAPP"]
+    assert runner.missing(None) == []
 
 
 def test_make_ends_with_times_gaps_and_the_address(project, show, monkeypatch, executed):

@@ -33,6 +33,7 @@ def environment(root, **more):
         **offline,
         "PYTHONPATH": str(root),
         "HUMIMP_CACHE": str(root / "cache"),
+        "HUMIMP_PROGRESS": os.devnull,
         **{name: str(value) for name, value in more.items()},
     }
 
