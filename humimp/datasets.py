@@ -194,7 +194,8 @@ def folder(
         How many, from the first on, in the order of their paths or of the table; all by default.
     classes
         The names of the classes, in the order of the model's logits; those of ImageNet by
-        default. Letter case does not matter, and an underscore stands for a space.
+        default. Where a name is not found as it stands, letter case does not matter and an
+        underscore stands for a space.
 
     Returns
     -------
@@ -282,6 +283,11 @@ def _cached_images(rows: list[dict[str, str]]) -> list[Path]:
             with progress.bar("fetching images", len(missing)) as bar:
                 for _ in pool.map(_fetch, *zip(*missing, strict=True)):
                     bar.update(1)
+        except ConnectionError as error:
+            raise ConnectionError(
+                f"{error}; or set {VARIABLE} to a folder whose folder imagenet1000/images has all "
+                "of them"
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
     return paths
@@ -361,7 +367,7 @@ def _label(text: str, classes: tuple[str, ...], where: str) -> int:
             return int(text)
         last = len(classes) - 1
         raise ValueError(f"{where}: there is no class {text}; the classes are 0 to {last}")
-    matches = _indices(classes).get(_plain(text), [])
+    matches = _indices(classes, exact=True).get(text) or _indices(classes).get(_plain(text), [])
     if len(matches) == 1:
         return matches[0]
     if matches:
@@ -376,11 +382,11 @@ def _label(text: str, classes: tuple[str, ...], where: str) -> int:
 
 
 @functools.lru_cache(maxsize=4)
-def _indices(classes: tuple[str, ...]) -> dict[str, list[int]]:
-    """Map each class's plain name to its indices."""
+def _indices(classes: tuple[str, ...], exact: bool = False) -> dict[str, list[int]]:
+    """Map each class's name, or its plain name, to its indices."""
     found: dict[str, list[int]] = {}
     for index, name in enumerate(classes):
-        found.setdefault(_plain(name), []).append(index)
+        found.setdefault(name if exact else _plain(name), []).append(index)
     return found
 
 

@@ -1,0 +1,386 @@
+"""Data sets: what is in them, that it is verified, and what is said of what cannot be used."""
+
+import csv
+import hashlib
+import importlib.util
+import io
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from humimp import checks, datasets, progress, weights
+
+VARIABLE = datasets.VARIABLE
+OWN_DATA = os.environ.get(VARIABLE, "")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test an empty cache, and no folder of its own."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setenv(weights.CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def picture(seed: int, size: int = 12, mode: str = "RGB") -> Image.Image:
+    generator = np.random.default_rng(seed)
+    shape = (size, size, 3) if mode == "RGB" else (size, size)
+    return Image.fromarray(generator.integers(0, 256, shape, dtype=np.uint8))
+
+
+def png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def check(dataset: datasets.Dataset, shape: tuple[int, ...]) -> None:
+    """Hold a data set to what `Dataset` promises."""
+    images, labels, ids = dataset
+    checks.images(images)
+    checks.labels(labels, images)
+    assert images.dtype == torch.float32
+    assert tuple(images.shape) == shape
+    assert len(set(ids)) == len(ids) == len(images)
+    assert not any(set(name) & set("/\\") for name in ids)
+    levels = images.double() * 255
+    assert (levels - levels.round()).abs().max() < 1e-4
+
+
+# --- what ships ---
+
+
+def test_class_names_are_imagenets():
+    names = datasets.class_names()
+    assert len(names) == 1000
+    assert [names[i] for i in (0, 243, 305, 999)] == [
+        "tench",
+        "bull mastiff",
+        "dung beetle",
+        "toilet tissue",
+    ]
+    names.clear()
+    assert len(datasets.class_names()) == 1000
+
+
+def test_photographs_are_foolboxs_twenty():
+    dataset = datasets.photographs()
+    check(dataset, (20, 3, 224, 224))
+    assert dataset.labels.tolist() == [
+        *(243, 559, 438, 990, 949, 853, 609, 609, 915, 455),
+        *(541, 630, 741, 471, 129, 99, 251, 22, 317, 305),
+    ]
+    assert dataset.ids[0] == "imagenet_00"
+    assert "foolbox" not in sys.modules
+    fewer = datasets.photographs(3, 64)
+    check(fewer, (3, 3, 64, 64))
+    assert fewer.ids == dataset.ids[:3]
+
+
+def test_digits_take_turns():
+    test, train = datasets.digits(), datasets.digits("train")
+    check(test, (2000, 1, 28, 28))
+    check(train, (6000, 1, 28, 28))
+    assert test.labels.tolist() == [*range(10)] * 200
+    assert train.labels.tolist() == [*range(10)] * 600
+    first = datasets.digits(n=10)
+    check(first, (10, 1, 28, 28))
+    assert first.ids == test.ids[:10]
+    assert torch.equal(first.images, test.images[:10])
+
+
+def test_digits_are_mnists():
+    """The package foolbox ships the first twenty of MNIST's test set; some of them were drawn."""
+    (folder,) = importlib.util.find_spec("foolbox").submodule_search_locations
+    dataset = datasets.digits()
+    compared = 0
+    for path in Path(folder).glob("data/mnist_*_*.png"):
+        _, index, label = path.stem.split("_")
+        if (name := f"mnist_test_{int(index):05d}") in dataset.ids:
+            at = dataset.ids.index(name)
+            levels = (dataset.images[at, 0] * 255).round().byte().numpy()
+            assert np.array_equal(levels, np.asarray(Image.open(path)))
+            assert dataset.labels[at] == int(label)
+            compared += 1
+    assert compared >= 2
+
+
+def test_what_ships_is_small():
+    assert sum(path.stat().st_size for path in datasets._HERE.iterdir() if path.is_file()) < 2e6
+
+
+def test_the_list_of_the_thousand_images_is_complete():
+    rows = datasets._credits()
+    assert len(rows) == len({row["id"] for row in rows}) == 1000
+    assert len({row["sha256"] for row in rows}) == 1000
+    assert all(0 <= int(row[key]) < 1000 for row in rows for key in ("label", "target"))
+    assert all(row["label"] != row["target"] for row in rows)
+    assert all("creativecommons.org/licenses/by" in row["license"] for row in rows)
+    assert all(row["author"] and row["url"].startswith("http") for row in rows)
+
+
+@pytest.mark.skipif(not OWN_DATA, reason=f"{VARIABLE} names no folder with imagenet1000")
+def test_the_thousand_images_are_the_listed_ones(monkeypatch):
+    monkeypatch.setenv(VARIABLE, OWN_DATA)
+    dataset = datasets.imagenet1000(20)
+    check(dataset, (20, 3, 299, 299))
+    assert dataset.labels[:2].tolist() == [305, 883]
+    check(datasets.imagenet1000(2, size=64), (2, 3, 64, 64))
+
+
+@pytest.mark.parametrize(
+    ("load", "most"),
+    [
+        (datasets.photographs, 20),
+        (lambda n: datasets.digits("test", n), 2000),
+        (lambda n: datasets.digits("train", n), 6000),
+        (datasets.imagenet1000, 1000),
+    ],
+)
+def test_n_is_from_1_to_what_there_is(load, most):
+    for n in (0, -1, most + 1, 2.5):
+        with pytest.raises(ValueError, match=f"n: expected a whole number from 1 to {most}, got"):
+            load(n)
+
+
+def test_unknown_split():
+    with pytest.raises(ValueError, match="split: expected one of 'train', 'test', got 'valid'"):
+        datasets.digits("valid")  # type: ignore[arg-type]
+
+
+def test_without_foolbox_the_message_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(FileNotFoundError, match=r"foolbox.*requirements-models\.txt"):
+        datasets.photographs()
+
+
+# --- the thousand images, from wherever they are ---
+
+
+@pytest.fixture
+def listed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Image.Image]:
+    """Put three small images in the place of the thousand."""
+    pictures = {f"p{k}": picture(k) for k in range(3)}
+    rows = [
+        {"id": name, "label": str(k), "sha256": hashlib.sha256(image.tobytes()).hexdigest()}
+        for k, (name, image) in enumerate(pictures.items())
+    ]
+    monkeypatch.setattr(datasets, "_credits", lambda: rows)
+    return pictures
+
+
+def pixels(images: dict[str, Image.Image]) -> torch.Tensor:
+    arrays = np.stack([np.asarray(image) for image in images.values()])
+    return torch.from_numpy(arrays).permute(0, 3, 1, 2)
+
+
+def test_images_are_fetched_once_and_are_the_published_ones(
+    listed, site, cache, monkeypatch, tmp_path
+):
+    shown = tmp_path / "progress"
+    monkeypatch.setenv(progress.VARIABLE, str(shown))
+    monkeypatch.setattr(datasets, "_SOURCE", f"{site.address}/images/")
+    for name, image in listed.items():
+        site[f"/images/{name}.png"] = png(image)
+    first = datasets.imagenet1000(2, size=12)
+    assert sorted(path.name for path in (cache / "imagenet1000").iterdir()) == ["p0.png", "p1.png"]
+    dataset = datasets.imagenet1000(size=12)
+    check(dataset, (3, 3, 12, 12))
+    assert torch.equal((dataset.images * 255).round().byte(), pixels(listed))
+    assert torch.equal(first.images, dataset.images[:2])
+    assert (dataset.labels.tolist(), dataset.ids) == ([0, 1, 2], ["p0", "p1", "p2"])
+    assert "fetching images" in shown.read_text()
+    site.clear()  # no more network
+    assert torch.equal(datasets.imagenet1000(size=12).images, dataset.images)
+    check(datasets.imagenet1000(size=5), (3, 3, 5, 5))
+
+
+@pytest.mark.parametrize("content", [png(picture(9)), b"<html>please log in</html>"])
+def test_a_fetched_image_that_is_another_is_not_kept(content, listed, site, cache, monkeypatch):
+    monkeypatch.setattr(datasets, "_SOURCE", f"{site.address}/")
+    for name, image in listed.items():
+        site[f"/{name}.png"] = content if name == "p1" else png(image)
+    with pytest.raises(ValueError, match=r"p1\.png.*(another SHA-256|not a readable image)"):
+        datasets.imagenet1000(size=12)
+    assert not (cache / "imagenet1000" / "p1.png").exists()
+
+
+def test_without_a_network_one_error_names_the_image_and_the_place(listed, cache, monkeypatch):
+    monkeypatch.setattr(datasets, "_SOURCE", "http://127.0.0.1:9/")
+    with pytest.raises(ConnectionError, match=r"p\d\.png could not be downloaded") as error:
+        datasets.imagenet1000(size=12)
+    for part in ("by hand", str(cache / "imagenet1000"), VARIABLE):
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize("place", ["own", "cache"])
+@pytest.mark.parametrize("fault", ["other", "cut"])
+def test_a_damaged_image_is_named_and_stays(fault, place, listed, cache, tmp_path, monkeypatch):
+    folder = cache / "imagenet1000"
+    if place == "own":
+        monkeypatch.setenv(VARIABLE, str(tmp_path / "own"))
+        folder = tmp_path / "own" / "imagenet1000" / "images"
+    folder.mkdir(parents=True)
+    for name, image in listed.items():
+        (folder / f"{name}.png").write_bytes(png(image))
+    check(datasets.imagenet1000(size=12), (3, 3, 12, 12))
+    bad = folder / "p2.png"
+    bad.write_bytes(png(picture(9)) if fault == "other" else png(listed["p2"])[:-40])
+    content = bad.read_bytes()
+    with pytest.raises(ValueError, match=rf"{bad}.*(Fetch it again|get the file again)"):
+        datasets.imagenet1000(size=12)
+    assert bad.read_bytes() == content
+    assert len(datasets.imagenet1000(2, size=12).ids) == 2
+
+
+def test_own_images_may_be_webp_and_must_be_there(listed, tmp_path, monkeypatch):
+    folder = tmp_path / "imagenet1000" / "images"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    for name in ("p0", "p1"):
+        listed[name].save(folder / f"{name}.webp", lossless=True)
+    assert torch.equal(
+        (datasets.imagenet1000(2, size=12).images * 255).round().byte(), pixels(listed)[:2]
+    )
+    with pytest.raises(FileNotFoundError, match=rf"neither p2\.webp nor p2\.png.*{VARIABLE}"):
+        datasets.imagenet1000(size=12)
+
+
+# --- a folder of one's own ---
+
+
+def put(root: Path, name: str, image: Image.Image | None = None) -> Path:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (image or picture(len(name))).save(path)
+    return path
+
+
+def table(root: Path, *rows: tuple[str, ...], header: tuple[str, ...] = ("path", "label")) -> None:
+    root.mkdir(exist_ok=True)
+    with (root / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+def test_folders_named_by_class_or_index(tmp_path):
+    for name in ("7/b.png", "7/a.jpg", "Tabby/x.png", "tench/deep/y.webp", "tench/.hidden.png"):
+        put(tmp_path, name)
+    (tmp_path / "7" / "notes.txt").write_text("not an image")
+    dataset = datasets.folder(tmp_path, 10)
+    check(dataset, (4, 3, 10, 10))
+    assert dataset.ids == ["7__a", "7__b", "Tabby__x", "tench__deep__y"]
+    assert dataset.labels.tolist() == [7, 7, 281, 0]
+    assert datasets.folder(str(tmp_path), 10, 2).ids == dataset.ids[:2]
+
+
+def test_a_table_gives_the_order_and_the_labels(tmp_path):
+    put(tmp_path, "b.png")
+    put(tmp_path, "sub/a.png")
+    put(tmp_path, "unlisted.png")
+    table(tmp_path, ("sub/a.png", "tiger_cat"), ("b.png", " 3 "))
+    dataset = datasets.folder(tmp_path, 10)
+    assert dataset.ids == ["sub__a", "b"]
+    assert dataset.labels.tolist() == [282, 3]
+    raw = (tmp_path / "labels.csv").read_bytes()
+    (tmp_path / "labels.csv").write_bytes(b"\xef\xbb\xbf" + raw)  # as spreadsheets save it
+    assert datasets.folder(tmp_path, 10).ids == dataset.ids
+
+
+def test_classes_of_ones_own(tmp_path):
+    put(tmp_path, "Yes/a.png", picture(0, mode="L"))
+    put(tmp_path, "0/b.png", picture(1, mode="L"))
+    dataset = datasets.folder(tmp_path, 10, classes=["no", "yes"])
+    check(dataset, (2, 1, 10, 10))
+    assert dict(zip(dataset.ids, dataset.labels.tolist(), strict=True)) == {"Yes__a": 1, "0__b": 0}
+
+
+def test_every_class_name_of_imagenet_is_its_class():
+    names = tuple(datasets.class_names())
+    for index, name in enumerate(names):
+        assert datasets._label(name, names, "here") == index
+        assert datasets._label(name.replace(" ", "_"), names, "here") == index
+
+
+def test_a_name_of_two_classes_needs_the_index(tmp_path):
+    """ImageNet has a dog called Cardigan and a cardigan."""
+    assert [datasets.class_names()[i] for i in (264, 474)] == ["Cardigan", "cardigan"]
+    put(tmp_path, "CARDIGAN/a.png")
+    with pytest.raises(ValueError, match=r"'CARDIGAN' names 2 classes; give.*one of 264, 474"):
+        datasets.folder(tmp_path)
+    with pytest.raises(ValueError, match="'a' names 2 classes; give the index instead"):
+        datasets._label("a", ("a", "b", "a"), "here")
+
+
+def test_folders_that_cannot_be_used(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
+        datasets.folder(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"holds no images \(\.png.*labels\.csv with the columns"):
+        datasets.folder(tmp_path)
+    put(tmp_path, "1/a.png")
+    stray = put(tmp_path, "stray.png")
+    with pytest.raises(ValueError, match=r"stray\.png has no label: put each image into a folder"):
+        datasets.folder(tmp_path)
+    stray.unlink()
+    with pytest.raises(ValueError, match="n: expected a whole number from 1 to 1, got 2"):
+        datasets.folder(tmp_path, n=2)
+    put(tmp_path, "1/a.jpg")
+    with pytest.raises(ValueError, match=r"a\.jpg and .*a\.png would both be called '1__a': re"):
+        datasets.folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("1000", "1000: there is no class 1000; the classes are 0 to 999"),
+        ("-1", "unknown class '-1'; give its index, 0 to 999, or its name"),
+        ("tabi", r"tabi: unknown class 'tabi'.*humimp\.datasets\.class_names\(\)"),
+    ],
+)
+def test_unknown_labels(name, message, tmp_path):
+    put(tmp_path, f"{name}/a.png")
+    with pytest.raises(ValueError, match=message):
+        datasets.folder(tmp_path)
+
+
+def test_tables_that_cannot_be_used(tmp_path):
+    put(tmp_path, "a.png")
+    table(tmp_path, ("a.png", "1"), header=("file", "class"))
+    with pytest.raises(ValueError, match=r"labels\.csv must have the columns path and label; it"):
+        datasets.folder(tmp_path)
+    table(tmp_path)
+    with pytest.raises(ValueError, match=r"labels\.csv lists no images"):
+        datasets.folder(tmp_path)
+    table(tmp_path, ("a.png", "1"), ("b.png", "1"))
+    with pytest.raises(FileNotFoundError, match=r"labels\.csv, line 3 lists b\.png, which is not"):
+        datasets.folder(tmp_path)
+    for row in (("a.png", ""), ("a.png",), ("", "1")):
+        table(tmp_path, row)
+        with pytest.raises(ValueError, match=r"labels\.csv, line 2 lacks a path or a label"):
+            datasets.folder(tmp_path)
+    table(tmp_path, ("a.png", "no such"))
+    with pytest.raises(ValueError, match=r"labels\.csv, line 2: unknown class 'no such'"):
+        datasets.folder(tmp_path)
+    table(tmp_path, ("a.png", "1"), ("a.png", "2"))
+    with pytest.raises(ValueError, match=r"would both be called 'a': rename one of them, or list"):
+        datasets.folder(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_damaged_image_is_named(suffix, tmp_path):
+    put(tmp_path, "0/good.png")
+    bad = put(tmp_path, f"1/bad.{suffix}", picture(0, 64))
+    bad.write_bytes(bad.read_bytes()[:-500])
+    with pytest.raises(ValueError, match=rf"{bad}: not a readable image, or damaged"):
+        datasets.folder(tmp_path)
+
+
+def test_colour_and_grayscale_do_not_mix(tmp_path):
+    put(tmp_path, "0/colour.png")
+    put(tmp_path, "1/grey.png", picture(0, mode="L"))
+    with pytest.raises(ValueError, match=r"grey\.png has 1 channels, .*colour\.png has 3: save"):
+        datasets.folder(tmp_path)
