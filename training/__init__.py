@@ -1,0 +1,1 @@
+"""How PieAPP-small was made. Not part of the installed package; run from the repository's root."""
