@@ -53,6 +53,7 @@ class Progress:
         self._live = self._out.isatty()
         self._every = 0.5 if self._live else every
         self._page = self._cell = ""
+        self._since = 0.0
         self._bars: Path | None = None
         self._stop = threading.Event()
 
@@ -60,6 +61,7 @@ class Progress:
     def page(self, label: str, bars: Path) -> Iterator[None]:
         """Show a page while the block runs; ``bars`` is the file its cells write progress to."""
         self._page, self._cell, self._bars = label, "starting", bars
+        self._since = time.monotonic()
         self._stop.clear()
         thread = threading.Thread(target=self._watch, daemon=True)
         thread.start()
@@ -74,6 +76,7 @@ class Progress:
     def cell(self, number: int, total: int) -> None:
         """Say which code cell runs now."""
         self._cell = f"cell {number}/{total}"
+        self._since = time.monotonic()
         if self._bars:
             self._bars.write_text("", "utf-8")
 
@@ -82,8 +85,9 @@ class Progress:
         self._write(text + "\n")
 
     def line(self) -> str:
-        """Compose the line."""
-        return "  ".join(part for part in (self._page, self._cell, self._done()) if part)
+        """Compose the line: page, cell, and the cell's progress bar, or else its time so far."""
+        done = self._done() or duration(time.monotonic() - self._since)
+        return "  ".join((self._page, self._cell, done))
 
     def _done(self) -> str:
         """Last progress bar that the running cell wrote."""
