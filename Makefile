@@ -4,7 +4,7 @@ UV_VERSION = 0.13.9
 PROFILE ?= laptop
 PYTHONS = python3 python3.13 python3.12 python3.11 python3.14 python
 BIN = .venv/bin
-PAGES = $(wildcard book/[0-9]*.py)
+PAGES = $(wildcard book/*.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help env book test lab clean
@@ -31,7 +31,7 @@ lab: env
 	@cd book && ../$(BIN)/jupyter lab
 
 clean:
-	rm -rf _build book/[0-9]*.ipynb
+	rm -rf _build $(PAGES:.py=.ipynb)
 
 # Notebooks for JupyterLab and papermill, where a page has none.
 .venv/.notebooks: .venv/.ready $(PAGES) $(if $(filter-out $(wildcard book/*.ipynb),$(PAGES:.py=.ipynb)),FORCE)

@@ -206,8 +206,8 @@ class Page:
         """Folder for the records of the page at these parameters.
 
         It is another one whenever records could differ: for other parameters, other code in the
-        page or in the computing modules of the package, or other pinned packages. Prose,
-        comments and figures may change without making records worthless.
+        page or in the computing modules of the package, other data in it, or other pinned
+        packages. Prose, comments and figures may change without making records worthless.
         """
         if values.get("run") == "reference":
             return self.reference
@@ -219,11 +219,11 @@ class Page:
     def fingerprint(self, values: Mapping[str, Any]) -> str:
         """Digest of all that the executed page depends on, but for the checkpoints' files."""
         shown = {**self.defaults, **values}
-        reference = _contents(self.reference) if shown.get("run") == "reference" else ""
+        results = _contents(self.project.root / "results")
         package = _contents(PACKAGE)
         locks = _locks(self.project)
         python = sys.version_info[:2]
-        return digest(cells(self._converted), shown, reference, package, locks, python)
+        return digest(cells(self._converted), shown, results, package, locks, python)
 
 
 def cells(notebook: nbformat.NotebookNode) -> str:
@@ -308,8 +308,8 @@ def _sources() -> list[Path]:
 
 
 def _computing() -> list[str]:
-    """Syntax trees of the modules whose changes make records worthless."""
-    trees = []
+    """Syntax trees of the modules whose changes make records worthless, and the package's data."""
+    trees = [_contents(PACKAGE / "data")]
     for path in _sources():
         name = path.relative_to(PACKAGE).as_posix()
         if not name.startswith(_SHOWING):

@@ -240,6 +240,12 @@ def test_the_package_changes_fingerprint_and_folder(project, package):
     figure = now()
     assert figure[0] != comment[0]
     assert figure[1] == first[1]
+    (package / "data").mkdir()
+    (package / "data" / "digits.npz").write_bytes(b"1")
+    data = now()
+    assert data[0] != figure[0]
+    assert data[1] != first[1]
+    (package / "data" / "digits.npz").unlink()
     (package / "attacks.py").write_text("x = 2\n")
     code = now()
     assert code[0] != figure[0]
@@ -256,13 +262,13 @@ def test_pinned_packages_change_fingerprint_and_folder(project):
     assert page.folder({}) != before[1]
 
 
-def test_the_committed_results_change_the_fingerprint_of_the_reference_run_only(project):
+def test_the_committed_results_change_the_fingerprint(project):
     page = project.page("01_first")
-    before = page.fingerprint({}), page.fingerprint({"run": "reference"})
+    before = page.fingerprint({}), page.folder({})
     page.reference.mkdir(parents=True)
     (page.reference / "records.parquet").write_bytes(b"1")
-    assert page.fingerprint({}) == before[0]
-    assert page.fingerprint({"run": "reference"}) != before[1]
+    assert page.fingerprint({}) != before[0]
+    assert page.folder({}) == before[1]
 
 
 def test_conversion_is_repeatable_and_keeps_tags(project):

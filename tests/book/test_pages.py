@@ -41,7 +41,7 @@ def test_every_file_of_the_book_is_in_its_contents():
 
 
 def test_the_pages_have_the_numbers_of_the_papers_sections():
-    for name in NAMES:
+    for name in (name for name in NAMES if name[0].isdigit()):
         number = ".".join(str(int(part)) for part in re.findall(r"\d+", name))
         assert WORDS[name].startswith(f"# {number} "), f"{name} should begin with '# {number} ...'"
 
