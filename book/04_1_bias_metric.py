@@ -191,9 +191,9 @@ glue("root_ratio", float(np.sqrt(places["n"].max() / places["n"].min())))
 
 # %% [markdown]
 # Where there is no bias, a test of level 5 % should reject in 5 % of the cases. It does so in {glue:text}`fair_paper:.1f` % with the paper's $\Sigma$, in {glue:text}`fair_binomial:.1f` % with $1/n_i$, and in {glue:text}`fair_ols:.1f` % with equal
-# variances. All three are near the promise: the F-test tolerates the wrong power of $n$, because it estimates the common factor from the residuals. The price is paid elsewhere. The country with the most images has {glue:text}`ratio:.0f` times as many as the one with the fewest, and the
-# paper's $\Sigma$ gives it only {glue:text}`root_ratio:.1f` times the weight. So the slope scatters {glue:text}`wider:.0f` % more widely than with $1/n_i$, and the planted bias is found in {glue:text}`tilted_paper:.0f` % of the geographies instead of {glue:text}`tilted_binomial:.0f` %
-# ({glue:text}`tilted_ols:.0f` % with equal variances).
+# variances. All three are near the promise, the paper's on the cautious side: the F-test tolerates the wrong power of $n$, because it estimates the common factor from the residuals. The price is paid elsewhere. The country with the most images has {glue:text}`ratio:.0f` times as many as the one with the fewest, and the
+# paper's $\Sigma$ gives it only {glue:text}`root_ratio:.1f` times the weight. So the slope scatters {glue:text}`wider:.0f` % more widely than with $1/n_i$, and the planted bias is found in {glue:text}`tilted_paper:.1f` % of the geographies instead of {glue:text}`tilted_binomial:.1f` %
+# ({glue:text}`tilted_ols:.1f` % with equal variances).
 #
 # There is also a test that needs no $\Sigma$ to be right: compare $F$ with the values that it takes when the same images are dealt out at random. For {ref}`Figure 5a <fig-5a>` this permutation test gives $p =$ {glue:text}`chance`, beside {glue:text}`p` from
 # the F-distribution.
@@ -229,6 +229,6 @@ glue("n_models", paper.N_MODELS)
 # %% [markdown]
 # ## What came out
 #
-# The metric does what it should where the truth is known: a planted bias shows as a positive slope, and the F-test with the paper's covariance rejects fair geographies about as seldom as promised. The covariance that
+# The metric does what it should where the truth is known: a planted bias shows as a positive slope, and the F-test with the paper's covariance rejects fair geographies no more often than promised. The covariance that
 # the sampling of images suggests, $1/n_i$, does the same with a steadier slope. The paper's printed probabilities can be recomputed from its statistics, the t-tests' only as one-sided tests with 49 degrees of freedom.
 # Whether ImageNet classifiers are biased is not answered here; it takes photographs with real countries. Next: {doc}`how the models are trained <04_2_dro>`.
