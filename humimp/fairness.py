@@ -61,8 +61,7 @@ def income(path: str | os.PathLike[str] | None = None) -> pd.DataFrame:
         If columns are missing, a country comes twice, or a GDP is not a positive number.
     """
     source = path or str(resources.files("humimp") / "data" / "gdp.csv")
-    # Without keep_default_na=False, Namibia's NA would be no value.
-    table = pd.read_csv(source, keep_default_na=False, na_values={"gdp": [""], "year": [""]})
+    table = pd.read_csv(source)
     missing = [column for column in ("country", "name", "gdp") if column not in table]
     if missing:
         raise ValueError(f"{source}: no column {', '.join(missing)}; the first line names them")
@@ -500,7 +499,7 @@ def simulated_countries(
     spare = total * shares[2:].sum() - least.sum()
     exact = total * shares
     exact[2:] = minimum + spare / ranks / (1 / ranks).sum()
-    if spare < 0 or exact[2] > exact[1]:
+    if spare < 0:
         raise ValueError(
             f"total: {total} images are too few for {minimum} in each of {len(SIMULATED)} "
             "countries beside the shares of the US and the UK; take more images or less minimum"
