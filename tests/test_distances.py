@@ -113,6 +113,13 @@ def test_dists_does_not_resize_large_images(official):
     torch.testing.assert_close(LEARNED["dists"](image, other), expected, atol=1e-6, rtol=0)
 
 
+def test_the_scale_of_dists_weights_does_not_matter(pairs):
+    state = {key: 3 * value for key, value in weights.load("dists").items()}
+    scaled = distances._DISTS(distances._features("vgg"), **state)
+    x, y = (images[:1] for images in pairs)
+    torch.testing.assert_close(scaled(x, y), LEARNED["dists"](x, y), atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize("name", LEARNED)
 def test_equal_images_are_at_distance_zero(name, pairs):
     image = pairs[0][:2]
