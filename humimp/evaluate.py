@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from humimp import checks, progress, runs
+from humimp import checks, progress, runs, weights
 from humimp import images as pictures
 from humimp.runs import load
 
@@ -141,7 +142,12 @@ def run(
     network: Model = given["model"]
     plan = replace(plan, measures=dict(given["measures"]))
     parts = _read_parts(plan, data.ids, batch_size)
-    session = runs.provenance(device=_device_name(_device(network)), batches=0, wall_seconds=0.0)
+    session = runs.provenance(
+        checkpoints=_checkpoints(),
+        device=_device_name(_device(network)),
+        batches=0,
+        wall_seconds=0.0,
+    )
     diary = {
         "format": 1,
         "state": "running",
@@ -602,6 +608,12 @@ def _device(model: Model) -> torch.device:
         for tensor in [*model.parameters(), *model.buffers()]:
             return tensor.device
     return torch.device("cpu")
+
+
+@cache
+def _checkpoints() -> dict[str, str]:
+    """Return the SHA-256 of each checkpoint's file on this machine."""
+    return weights.local()
 
 
 def _device_name(device: torch.device) -> str:

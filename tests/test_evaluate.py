@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from humimp import evaluate, images, runs
+from humimp import evaluate, images, runs, weights
 
 SIZE = 4
 
@@ -255,6 +255,7 @@ import test_evaluate as here
 root = Path(sys.argv[2])
 here.runs._git = lambda: (None, None)  # slow, and no matter here
 Image.init()  # once, and not in every child
+here.evaluate._checkpoints()
 log = root / "attacked"
 
 def logged(model, images, labels, *, by=0.5):
@@ -373,6 +374,7 @@ def test_every_session_of_a_run_is_in_its_provenance(tmp_path: Path) -> None:
     assert [session["batches"] for session in diary["sessions"]] == [1, 2]
     assert all(session["wall_seconds"] > 0 for session in diary["sessions"])
     assert diary["sessions"][0]["device"] == "cpu"
+    assert diary["sessions"][0]["checkpoints"] == weights.local()
     assert diary["sessions"][0]["versions"]["torch"] == torch.__version__.split("+")[0]
 
 

@@ -74,7 +74,9 @@ class Table:
 
 
 def table1(
-    records: pd.DataFrame, printed: Mapping[str, Mapping[str, float]] = paper.TABLE1
+    records: pd.DataFrame,
+    printed: Mapping[str, Mapping[str, float]] = paper.TABLE1,
+    bold: bool = True,
 ) -> Table:
     """Set the paper's Table 1 from records.
 
@@ -84,6 +86,8 @@ def table1(
         From :func:`humimp.evaluate.run`, of every attack to show (``pandas.concat``).
     printed
         The paper's rows by name. An attack of the same name gets the paper's row beneath its own.
+    bold
+        Whether to mark the smallest distances.
 
     Returns
     -------
@@ -106,14 +110,14 @@ def table1(
         smallest = {
             columns.index(c) + 1
             for c in distances
-            if len(summary) > 1 and text.loc[name, c] == _text(shown[c].min(), c)
+            if bold and len(summary) > 1 and text.loc[name, c] == _text(shown[c].min(), c)
         }
         rows.append(((name, *text.loc[name]), frozenset(smallest), False))
         if name in printed:
             theirs = [_text(printed[name].get(c), c, _PAPER_DECIMALS) for c in columns]
-            bold = {columns.index(c) + 1 for c, best in paper.TABLE1_BOLD.items()
+            smallest = {columns.index(c) + 1 for c, best in paper.TABLE1_BOLD.items()
                     if best == name and c in columns}  # fmt: skip
-            rows.append((("in the paper", *theirs), frozenset(bold), True))
+            rows.append((("in the paper", *theirs), frozenset(smallest), True))
     return Table(("Approach", *headings), tuple(rows))
 
 
