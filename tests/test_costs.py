@@ -195,6 +195,15 @@ def test_costs_are_positive_symmetric_and_grow_with_noise(cost, seed, channels):
     assert cost(near(x, 0.2, seed), x).item() == pytest.approx(values[2], rel=1e-9)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("cost", COSTS, ids=repr)
+def test_the_device_follows_the_images(cost, photographs):
+    images = near(photographs)
+    there = cost(photographs.cuda(), images.cuda())
+    assert there.device.type == "cuda"
+    torch.testing.assert_close(there.cpu(), cost(photographs, images), atol=1e-4, rtol=0)
+
+
 # --- bad input ---
 
 

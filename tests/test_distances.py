@@ -190,6 +190,16 @@ def test_the_authors_packages_are_not_imported(monkeypatch, pairs):
     assert not set(packages) & set(sys.modules)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("name", LEARNED)
+def test_the_device_follows_the_images(name, pairs):
+    x, y = pairs
+    there = LEARNED[name](x.cuda(), y.cuda())
+    assert there.device.type == "cuda"
+    torch.testing.assert_close(there.cpu(), torch.tensor(GOLDEN[name]), atol=1e-3, rtol=0)
+    assert LEARNED[name](x[:1], y[:1]).device.type == "cpu"
+
+
 # --- bad input ---
 
 EVERY = {"l1": distances.l1, "l2": distances.l2, "linf": distances.linf, **LEARNED}
