@@ -185,7 +185,7 @@ glue("root_ratio", float(np.sqrt(places["n"].max() / places["n"].min())))
 # ```{glue:figure} tab_rejections
 # :name: "tab-rejections"
 #
-# **Table E1.** How often the F-test at the 5 % level rejects, in percent of {glue:text}`n_deals` **simulated geographies** (± one standard error of the simulation), for three assumptions about the covariance of the countries' accuracies;
+# **Table E3.** How often the F-test at the 5 % level rejects, in percent of {glue:text}`n_deals` **simulated geographies** (± one standard error of the simulation), for three assumptions about the covariance of the countries' accuracies;
 # and the standard deviation of $\hat\beta$ over the geographies without bias. The same {glue:text}`n_images` answers each time. Not in the paper.
 # ```
 
@@ -214,7 +214,7 @@ glue("n_models", paper.N_MODELS)
 # ```{glue:figure} tab_p_values
 # :name: "tab-p-values"
 #
-# **Table E2.** The probabilities of the paper's two t-tests under four readings, with {glue:text}`n_models` models trained with each attack. The last two rows: the degrees of freedom, from 1 to 200, with which the printed statistic and the printed
+# **Table E4.** The probabilities of the paper's two t-tests under four readings, with {glue:text}`n_models` models trained with each attack. The last two rows: the degrees of freedom, from 1 to 200, with which the printed statistic and the printed
 # probability agree, given that both are rounded.
 # ```
 

@@ -30,7 +30,7 @@
 # $$
 #
 # If $H_0$ holds and the model of {doc}`4.1 <04_1_bias_metric>` is right, $F = (\hat\beta_0 / \operatorname{se}(\hat\beta_0))^2$ follows the F-distribution with 1 and 39 degrees of freedom {cite:p}`hahsvaughn2020introduction`. A large $F$ speaks against $H_0$. The paper finds $F = 5.392$ and
-# $\mathbb{P}(f > F) = 0.02554$, below its level of 0.05, and concludes that accuracy depends on income. The numbers agree with each other ({ref}`page 4.1 <tab-p-values>` recomputes them), and the test keeps its level in our trials ({ref}`Table E1 <tab-rejections>`).
+# $\mathbb{P}(f > F) = 0.02554$, below its level of 0.05, and concludes that accuracy depends on income. The numbers agree with each other ({ref}`page 4.1 <tab-p-values>` recomputes them), and the test keeps its level in our trials ({ref}`Table E3 <tab-rejections>`).
 #
 # What the test cannot say is *why*. Countries differ in what is photographed and how, and 56 % of the images come from two countries. A slope can come from harder classes in poorer countries as well as from a classifier that knows rich countries better.
 
@@ -64,7 +64,7 @@
 # | PerC | 2.95 | 0.00242 | one-sided, 49 degrees of freedom |
 # :::
 #
-# So the tests were one-sided, and either paired or a test with equally few degrees of freedom ({ref}`Table E2 <tab-p-values>`). Both probabilities stay below 0.05 after Holm's correction for two tests: the smaller is doubled to 0.00034 and the larger stays as it is.
+# So the tests were one-sided, and either paired or a test with equally few degrees of freedom ({ref}`Table E4 <tab-p-values>`). Both probabilities stay below 0.05 after Holm's correction for two tests: the smaller is doubled to 0.00034 and the larger stays as it is.
 # In the paper's Figure 5b, each box shows the fifty slopes of one method and a dashed line marks $\beta_0$; the paper reads from it that its attack lowers the bias most.
 
 # %% [markdown]

@@ -43,6 +43,18 @@ def linf(original: Tensor, images: Tensor) -> Tensor:
     return (images - original).abs().flatten(1).amax(1)
 
 
+def share(original: Tensor, images: Tensor, *, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """Share of the squared difference that lies where the original is in [low, high], shape (N,).
+
+    It says where a perturbation sits: ``high=0.0`` asks for the black background. It is NaN where
+    nothing differs.
+    """
+    checks.pair(original, images)
+    squared = (images - original).flatten(1).double().square()
+    where = ((original >= low) & (original <= high)).flatten(1)
+    return ((squared * where).sum(1) / squared.sum(1)).to(images.dtype)
+
+
 class LPIPS:
     """Learned perceptual image patch similarity, version 0.1 (Zhang et al. 2018).
 

@@ -2,6 +2,7 @@
 
 from humimp.figures import style
 from humimp.figures.figure1 import figure1
+from humimp.figures.figure2 import figure2, tradeoff, whereabouts
 from humimp.figures.figure3 import figure3
 from humimp.figures.figure4 import figure4
 from humimp.figures.figure5 import figure5a
@@ -9,6 +10,17 @@ from humimp.figures.notebook import show_figures
 from humimp.figures.price import price
 from humimp.figures.table1 import table1
 
-__all__ = ["figure1", "figure3", "figure4", "figure5a", "price", "style", "table1"]
+__all__ = [
+    "figure1",
+    "figure2",
+    "figure3",
+    "figure4",
+    "figure5a",
+    "price",
+    "style",
+    "table1",
+    "tradeoff",
+    "whereabouts",
+]
 
 show_figures()
