@@ -8,5 +8,7 @@ nothing, prints nothing and leaves the model as it is.
 from humimp.attacks.imperceptible import imperceptible
 from humimp.attacks.no_attack import no_attack
 from humimp.attacks.pgd_l2 import pgd_l2
+from humimp.attacks.pgd_step import pgd_step
+from humimp.attacks.ssim_step import ssim_step
 
-__all__ = ["imperceptible", "no_attack", "pgd_l2"]
+__all__ = ["imperceptible", "no_attack", "pgd_l2", "pgd_step", "ssim_step"]
