@@ -97,7 +97,7 @@ value = duality.dual(losses, costs, budget, worst.price)
 print(f"worst case, Eq. (2):               {worst.value:.6f}")
 print(f"best price {worst.price:.3f}, dual of Eq. (3): {value:.6f}")
 
-# %% tags=["remove-output"]
+# %% tags=["remove-output", "hide-input"]
 glue("budget", budget)
 glue("price", worst.price)
 glue("worst", worst.value)
