@@ -213,11 +213,8 @@ for name, key in zip(steps, ("ssim", "pgd", "one"), strict=True):
     glue(f"{key}_success", float(cell.loc[(name, shown_distance), "success_rate"]))
     glue(f"{key}_ssim", float(cell.loc[(name, shown_distance), "ssim"]))
 glue("furthest", max(distances))
-glue("nearest", min(distances))
 glue("far_ssim_success", float(cell.loc[("SSIM step", max(distances)), "success_rate"]))
 glue("far_ssim_ssim", float(cell.loc[("SSIM step", max(distances)), "ssim"]))
-glue("near_pgd_success", float(cell.loc[("PGD step", min(distances)), "success_rate"]))
-glue("near_pgd_ssim", float(cell.loc[("PGD step", min(distances)), "ssim"]))
 
 # %% [markdown]
 # ```{glue:figure} fig_tradeoff
@@ -228,8 +225,8 @@ glue("near_pgd_ssim", float(cell.loc[("PGD step", min(distances)), "ssim"]))
 
 # %% [markdown]
 # At a distance of {glue:text}`shown_distance`, the SSIM step keeps a mean SSIM of {glue:text}`ssim_ssim:.3f` and fools {glue:text}`ssim_success:.1f` % of the digits; the PGD step keeps {glue:text}`pgd_ssim:.3f` and fools {glue:text}`pgd_success:.1f` %. So equal $L_2$ is not equal strength: what the SSIM step saves in structure it pays in success.
-# Equal distance is a choice of the paper's that favours neither in a way one could call fair. A comparison at equal success is closer to what matters: the SSIM step at a distance of {glue:text}`furthest` fools {glue:text}`far_ssim_success:.1f` % at a mean SSIM of {glue:text}`far_ssim_ssim:.3f`, and the PGD step at
-# {glue:text}`nearest` fools {glue:text}`near_pgd_success:.1f` % at {glue:text}`near_pgd_ssim:.3f`.
+# Equal success is another way to be fair, and closer to what an attacker wants: the SSIM step at a distance of {glue:text}`furthest` fools {glue:text}`far_ssim_success:.1f` % at a mean SSIM of {glue:text}`far_ssim_ssim:.3f`, beside the PGD step's {glue:text}`pgd_success:.1f` % at
+# {glue:text}`pgd_ssim:.3f` after a distance of {glue:text}`shown_distance`.
 # With one global window, success ({glue:text}`one_success:.1f` %) and SSIM ({glue:text}`one_ssim:.3f`) are all but PGD's: the whole effect is in the window that slides.
 
 # %% [markdown]
