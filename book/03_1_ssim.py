@@ -232,6 +232,6 @@ glue("far_ssim_ssim", float(cell.loc[("SSIM step", max(distances)), "ssim"]))
 # %% [markdown]
 # ## What came out
 #
-# The paper says of its Figure 2 that its attack does not change the structure of the digits, while PGD's makes them resemble the digit that the network answers. The first half is what we see, if structure is what SSIM measures: at equal $L_2$ distance the SSIM step keeps more of it, and it keeps off the background. The second half we can only
+# The paper says of its Figure 2 that its attack does not change the structure of the digits, while PGD's makes them resemble the digit that the network answers. The first half is what we see, if structure is what SSIM measures: at equal $L_2$ distance the SSIM step keeps more of it, and so it does where both fool about as many digits ({ref}`Figure E3 <fig-tradeoff>`); and it keeps off the background. The second half we can only
 # partly confirm: PGD does draw on the background, but whether a person would take the result for another digit was not asked here, of people or of anything else. And the figure, in the paper as here, shows digits that *both* attacks fool, which hides that at equal distance PGD fools more of them.
 # Next: {doc}`the same idea with a learned distance <03_2_pieapp>`.
