@@ -34,7 +34,7 @@ def test_the_contents_manager_gives_a_notebook_with_tags_and_saves_the_same_page
 def test_jupyter_has_the_extension_and_opens_them_by_a_double_click():
     config = PREFIX / "etc" / "jupyter"
     server = json.loads((config / "jupyter_server_config.d" / "jupytext.json").read_text())
-    assert server["ServerApp"]["jpserver_extensions"]["jupytext"]
+    assert any("jupytext" in name for name in server["ServerApp"]["jpserver_extensions"])
     assert (PREFIX / "share/jupyter/labextensions/jupyterlab-jupytext/package.json").is_file()
     if not (PREFIX / ".ready").is_file():
         pytest.skip("this environment was not made by make env, which sets the viewer")
