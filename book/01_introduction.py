@@ -65,7 +65,7 @@
 # \;-\; \lambda\, \underbrace{c_0(\mathbf{x}_0, \mathbf{x})}_{\text{what a person would notice}} .
 # $$
 #
-# Here $\theta$ are the classifier's parameters and $\lambda \ge 0$ is the price. One gradient step serves both goals: it raises the loss,
+# Here $\theta$ are the classifier's parameters and $\lambda \ge 0$ is the price. A gradient step then serves both goals at once: it raises the loss,
 # and it holds back where the eye would object. {doc}`Page 3 <03_method>` shows that this is more than a convenient penalty: it is the inner problem of
 # distributionally robust training, and the price $\lambda$ has a meaning there.
 

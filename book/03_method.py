@@ -125,6 +125,7 @@ glue("fig_price", figures.price(x, samples, losses, budget), display=True)
 #   But then the budget is a result, and it depends on the scales of $\ell$ and $c_0$. A price of 1 means something else for PieAPP than for another cost.
 # - **It climbs instead of maximising.** The supremum in {ref}`Eq. (4) <eq-4>` is replaced by gradient steps on the same difference
 #   ({doc}`3.2 <03_2_pieapp>`), which may end in a local maximum, or by a single step with a closed form ({doc}`3.1 <03_1_ssim>`).
+#   A smooth cost is flat at the original, where it is least. So the first gradient step sees the loss alone, and the price acts from the second step on.
 # - **It stops early.** As soon as the label changes by the wanted margin $a$, Algorithm 1 returns, usually far below the maximum. The result is a weaker and less visible change than the maximiser of Eq. (4).
 #   The margin, not $\lambda$ alone, then decides how far an image moves.
 #

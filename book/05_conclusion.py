@@ -24,3 +24,43 @@
 #
 # The authors name one limit themselves. The models that they compare differ by the randomness of training only; the data set is one and the same. Their tests therefore speak about models *given* that data set, and not about
 # what would happen with another sample of photographs.
+
+# %% [markdown]
+# ## The six claims, so far
+#
+# The claims are those of {doc}`page 1 <01_introduction>`. Three things hold for every line: where a stand-in was used, the finding is about the stand-in; the photographs are few; and no person was asked.
+#
+# 1. **The SSIM attack keeps a digit's shape** ({doc}`3.1 <03_1_ssim>`). *Yes in part.* At an $L_2$ distance of {glue:text}`03_1_ssim.ipynb::shown_distance` the SSIM step leaves a mean SSIM of {glue:text}`03_1_ssim.ipynb::ssim_ssim:.3f`, the PGD step
+#    {glue:text}`03_1_ssim.ipynb::pgd_ssim:.3f`. But the first fools {glue:text}`03_1_ssim.ipynb::ssim_success:.1f` % of the digits and the second {glue:text}`03_1_ssim.ipynb::pgd_success:.1f` %, which three chosen digits cannot show.
+# 2. **At $a = 0$ the attack always succeeds, with the smallest LPIPS and DISTS** ({doc}`3.2 <03_2_pieapp>`). *Not settled.* With {glue:text}`03_2_pieapp.ipynb::cost` for PieAPP, on {glue:text}`03_2_pieapp.ipynb::n_correct` photographs and against PGD alone, the second half
+#    {glue:text}`03_2_pieapp.ipynb::least`: LPIPS (× 1000) is {glue:text}`03_2_pieapp.ipynb::ours_lpips:.2f` for the attack and {glue:text}`03_2_pieapp.ipynb::pgd_lpips:.2f` for PGD, DISTS (× 1000) {glue:text}`03_2_pieapp.ipynb::ours_dists:.2f` and
+#    {glue:text}`03_2_pieapp.ipynb::pgd_dists:.2f`.
+# 3. **At $a = 5$ it survives both defences best** ({doc}`3.2 <03_2_pieapp>`). *Among the rows that are run* it has the highest success rate, alone or with others, at {glue:text}`03_2_pieapp.ipynb::leads` of {glue:text}`03_2_pieapp.ipynb::levels` strengths of defence.
+# 4. **Accuracy rises with income** ({doc}`4.1 <04_1_bias_metric>`). *Not tested on photographs*, for want of countries. What could be checked is checked: the paper's F-statistic gives $p =$ {glue:text}`04_1_bias_metric.ipynb::f_again:.5f`, as printed, and on simulated countries
+#    without bias the test of level 5 % rejects in {glue:text}`04_1_bias_metric.ipynb::fair_paper:.1f` % of the cases.
+# 5. **Many robust models come cheaply from one adversarial data set** ({doc}`4.2 <04_2_dro>`). *Not computed.* The listings leave choices open that page 4.2 names.
+# 6. **Training on the attack lowers the slope most** ({doc}`4.3 <04_3_results>`). *Not computed.* The printed probabilities of the t-tests can be recomputed if the tests are one-sided with 49 degrees of freedom, as paired tests have.
+
+# %% [markdown]
+# ## Two findings that the paper does not have
+#
+# **Truncation makes much of the distance.** To write an 8-bit image after each step, the paper cuts off fractions of a level, and a cut lowers about half of all values by one whole level, however small the step. In {ref}`Table 1 <tab-1>`, the floor of one such
+# cut is {glue:text}`03_2_pieapp.ipynb::share_floor:.0f` % of the $L_2$ distance of our PGD row, and it would be {glue:text}`03_2_pieapp.ipynb::paper_share_floor:.0f` % of the paper's. A comparison of attacks at $a = 0$ is then mostly a comparison of cuts.
+#
+# **At first, the price is not felt.** The cost is flat at the original, so the first step follows the loss alone. For {glue:text}`03_2_pieapp.ipynb::one_step:.0f` % of the photographs one step is enough, and what decides is the classifier's gradient, not the perceptual measure.
+# {doc}`Page 3.2 <03_2_pieapp>` shows from where on the price tells.
+
+# %% [markdown]
+# ## What is open
+#
+# - **PieAPP as the cost**, the paper's main choice, and the rivals PerC_AL, PPGD and LPA: without them, Table 1 and claims 2 and 3 are half answered.
+# - **The paper's scale**: a thousand photographs at its size, and its classifier.
+# - **Sections 4.2 and 4.3**: the training, its fifty models for each attack, and the slopes.
+# - **Photographs with real countries.** Public ones exist now ({doc}`page 2 <02_related_work>`), though not for ImageNet itself.
+# - **The hypothesis itself.** The chain from unseen features to unfair ones has been tested at its end only. To test a link before it, one could look at which countries' images an imperceptible attack fools most easily.
+# - **People.** Every measure in this book stands in for somebody who looks.
+#
+# ## What came out
+#
+# The method works as a method: loss minus priced distance fools classifiers with changes that are hard to see, and the price has a clean meaning in robust optimisation. Whether the *perceptual* price is what makes the attack good,
+# and whether training on it makes classifiers fairer, this edition cannot say yet. It says how each would be measured, and every number so far can be computed again.
