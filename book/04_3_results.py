@@ -17,7 +17,7 @@
 #
 # :::{admonition} Not yet computed
 # :class: warning
-# Figure 5b, the slopes of fifty models for each of three attacks, needs the training of {doc}`4.2 <04_2_dro>`, which is not part of this edition yet. Figure 5a and the F-test are on {doc}`page 4.1 <04_1_bias_metric>`, with simulated countries.
+# Figure 5b, the slopes of fifty models for each of three attacks, needs the training of Section 4.2, which is not part of this edition yet. Figure 5a and the F-test are on {doc}`page 4.1 <04_1_bias_metric>`, with simulated countries.
 # :::
 
 # %% [markdown]
