@@ -172,6 +172,17 @@ def near_zero(net: pieapp.Network, work: Path) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
+def gradient_at_reference(net: pieapp.Network, work: Path) -> float:
+    """Largest norm of the error's gradient at the reference, over some photographs held out."""
+    norms = []
+    for path in sorted(work.glob("test_*.npz"))[:PHOTOGRAPHS]:
+        x = to_tensor(committee.load(path).reference[None]).double()
+        y = x.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(net.double()(x, y).sum(), y)
+        norms.append(float(gradient.norm()))
+    return max(norms)
+
+
 def monotone(levels: pd.DataFrame) -> pd.DataFrame:
     """Per type: share of steps between levels at which the error rises, and Spearman with level."""
     rows = []
@@ -237,6 +248,10 @@ def main() -> None:
     about = {
         "steps": checkpoint["step"],
         "cpu_seconds": round(checkpoint["seconds"]),
+        "near_zero": {
+            "least": float(min(zero["small"].min(), levels["small"].min(), records["small"].min())),
+            "gradient_at_reference": gradient_at_reference(net, options.work),
+        },
         "seed": options.seed,
         "scale": options.scale,
         "width": net.width,
