@@ -6,12 +6,13 @@ depends on the rest of the batch. At the reference itself, where Algorithm 1 sta
 finite, and 0 up to rounding.
 """
 
+from pathlib import Path
 from typing import Literal
 
 import piq
 from torch import Tensor
 
-from humimp import checks
+from humimp import checks, pieapp, weights
 
 
 class SSIM:
@@ -68,6 +69,71 @@ class HaarPSI:
         if lit.any():
             values[lit] = 1 - piq.haarpsi(images[lit], reference[lit], reduction="none")
         return values
+
+
+class PieAPP:
+    """The perceptual error of Prashnani et al. (2018), the paper's ground cost (section 3.2).
+
+    Images must have 64 pixels at least each way. The value may fall slightly below 0. Weights at
+    whose reference the error is not 0 (`humimp.pieapp.Network.at_reference`) are refused.
+
+    Parameters
+    ----------
+    weights
+        ``"official"``, the published weights (247 MB, see `humimp.weights`); ``"small"``, those
+        that come with the package; or a file that `humimp.weights.read` reads.
+    stride, patches, precision
+        See `humimp.pieapp.Distance`.
+
+    Raises
+    ------
+    ValueError
+        If the weights are not PieAPP's, or do not give 0 at the reference.
+    FileNotFoundError, ConnectionError
+        If the weights are not there.
+    """
+
+    def __init__(
+        self,
+        weights: Literal["official", "small"] | str | Path = "official",
+        *,
+        stride: int = 27,
+        patches: int = 192,
+        precision: str = "float32",
+    ) -> None:
+        network = pieapp.from_state(_pieapp_state(weights))
+        if abs(network.at_reference()) > 1e-5:
+            raise ValueError(
+                f"weights: with {str(weights)!r} an image has the error "
+                f"{network.at_reference():.2g} with itself, and a ground cost must give 0; "
+                "call centre() on the humimp.pieapp.Network and save it anew, in float32"
+            )
+        self.weights = str(weights)
+        self._distance = pieapp.Distance(
+            network, stride=stride, patches=patches, precision=precision
+        )
+
+    def __repr__(self) -> str:
+        return f"PieAPP(weights={self.weights!r})"
+
+    def __call__(self, reference: Tensor, images: Tensor) -> Tensor:
+        """Return the cost of each image, shape (N,)."""
+        checks.pair(reference, images)
+        return self._distance(reference, images)
+
+    def at(self, reference: Tensor) -> pieapp.FromReference:
+        """Return the cost from these references, whose features are computed once."""
+        checks.images(reference, "reference")
+        return self._distance.at(reference)
+
+
+def _pieapp_state(which: str | Path) -> dict[str, Tensor]:
+    names = {"official": "pieapp", "small": "pieapp_small"}
+    if str(which) in names:
+        return weights.load(names[str(which)])
+    if not Path(which).suffix:
+        raise ValueError(f"weights: expected 'official', 'small' or a file, got {str(which)!r}")
+    return weights.read(which)
 
 
 def _global_ssim(reference: Tensor, images: Tensor) -> Tensor:

@@ -10,8 +10,11 @@ network. `Distance` computes the same numbers for an attack, several times faste
 """
 
 import copy
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -19,6 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
+
+from humimp import checks
 
 #: Side of a patch, in pixels. The fully connected layers fix it.
 PATCH = 64
@@ -64,8 +69,8 @@ class Network(nn.Module):
     def __init__(self, width: int = 64, hidden: int | None = None) -> None:
         super().__init__()
         hidden = 8 * width if hidden is None else hidden
-        if width < 1 or hidden < 1:
-            raise ValueError(f"width is {width} and hidden is {hidden}; both must be at least 1")
+        checks.count(width, "width", low=1)
+        checks.count(hidden, "hidden", low=1)
         self.width, self.hidden = width, hidden
         before = 3
         for number, times in enumerate(_CHANNELS, start=1):
@@ -161,11 +166,10 @@ def grid(images: Tensor, stride: int) -> tuple[int, int]:
     height, width = images.shape[-2:]
     if min(height, width) < PATCH:
         raise ValueError(
-            f"images are {height} × {width} pixels; PieAPP needs at least {PATCH} × {PATCH}: "
-            "resize them first"
+            f"images: PieAPP's patches need at least {PATCH} × {PATCH} pixels, got "
+            f"{height} × {width}; use larger images or another cost"
         )
-    if stride < 1:
-        raise ValueError(f"stride is {stride}; it must be at least 1 pixel")
+    checks.count(stride, "stride", low=1)
     return (height - PATCH) // stride + 1, (width - PATCH) // stride + 1
 
 
@@ -226,12 +230,12 @@ class Distance:
     - The reference does not change during an attack, so `at` computes its part once. The first
       hidden layers are linear, so 2 · hidden numbers per patch are all that must be remembered.
     - Neighbouring patches overlap, so convolutions 1 and 2 run once on the whole image (`_early`).
-    - ReLU runs after max-pooling, on a quarter of the values; the two commute.
+    - From convolution 4 on, ReLU runs after max-pooling, on a quarter of the values; they commute.
     - Tensors are laid out as the convolution and matrix kernels like them: ``channels_last``,
       except for the last three convolutions, whose maps are tiny.
     - The gradient is computed together with the value, a few images at a time, so memory does not
-      grow with the batch. An image of more than ``patches`` patches goes through in bands, which
-      are computed a second time for the gradient.
+      grow with the batch. An image of more than ``patches`` patches goes through in bands; all
+      but one are computed a second time for the gradient.
 
     Gradients are those with respect to the images; the references and the weights get none.
 
@@ -242,7 +246,7 @@ class Distance:
     stride
         Pixels between neighbouring patches; 27 is the published sparse sampling.
     patches
-        How many patches may be in memory at once. At width 64 each takes about 3 MB.
+        How many patches may be in memory at once. At width 64 each takes about 4 MB.
     precision
         ``"float32"`` is exact. ``"tf32"`` (on a GPU) and ``"bfloat16"`` round the factors in the
         convolutions to 11 and 8 significant bits; the hidden layers stay in float32.
@@ -254,12 +258,11 @@ class Distance:
     """
 
     def __init__(
-        self, network: Network, *, stride: int = 27, patches: int = 320, precision: str = "float32"
+        self, network: Network, *, stride: int = 27, patches: int = 192, precision: str = "float32"
     ) -> None:
-        if stride < 1 or patches < 1:
-            raise ValueError(f"stride is {stride}, patches is {patches}; both must be at least 1")
-        if precision not in ("float32", "tf32", "bfloat16"):
-            raise ValueError(f"precision is {precision!r}, not 'float32', 'tf32' or 'bfloat16'")
+        checks.count(stride, "stride", low=1)
+        checks.count(patches, "patches", low=1)
+        checks.choice(precision, "precision", ("float32", "tf32", "bfloat16"))
         self.stride, self.patches, self.precision = stride, patches, precision
         self._network = copy.deepcopy(network).eval().requires_grad_(False)
         for number in range(1, 9):
@@ -283,7 +286,7 @@ class Distance:
         """
         rows, columns = grid(reference, self.stride)
         at_once = max(1, self.patches // (rows * columns))
-        with torch.no_grad():
+        with torch.no_grad(), _rounding(self.precision):
             known = [self.hidden(part) for part in reference.split(at_once)]
         return FromReference(self, torch.cat(known), reference.shape[1:], at_once)
 
@@ -299,27 +302,27 @@ class Distance:
         """Compute what enters the hidden layers, but for the biases: (N, patches, 2 hidden)."""
         self._follow(images)
         rows, columns = grid(images, self.stride)
-        at_once = max(1, self.patches // (columns * len(images)))
-        if rows <= at_once:
-            return self._band(images)
+        count = math.ceil(rows / max(1, self.patches // (columns * len(images))))
         bands = []
-        for row in range(0, rows, at_once):
-            height = (min(at_once, rows - row) - 1) * self.stride + PATCH
-            band = images.narrow(2, row * self.stride, height)
-            bands.append(checkpoint(self._band, band, use_reentrant=False))
+        for start, stop in pairwise(rows * number // count for number in range(count + 1)):
+            height = (stop - start - 1) * self.stride + PATCH
+            band = images.narrow(2, start * self.stride, height)
+            bands.append(
+                self._band(band)
+                if stop == rows  # its gradient comes first, so nothing need be forgotten
+                else checkpoint(self._band, band, use_reentrant=False)
+            )
         return torch.cat(bands, dim=1)
 
     def _band(self, images: Tensor) -> Tensor:
         """Do `hidden` for images that may be in memory at once."""
+        return self._late(self._early(images)).view(len(images), -1, 2 * self._network.hidden)
+
+    def _convolve(self, number: int, values: Tensor, padding: int) -> Tensor:
+        layer = self._network.convolution(number)
         half = self.precision == "bfloat16"
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-            features = self._late(self._early(images))
-        features = [feature.to(images.dtype) for feature in features]
-        *levels, last = self._levels
-        products = [feature @ level for feature, level in zip(features, levels, strict=True)]
-        return torch.cat([torch.stack(products).sum(0), features[-1] @ last], dim=1).view(
-            len(images), -1, last.shape[1] * 2
-        )
+        with torch.autocast(values.device.type, torch.bfloat16, enabled=half):
+            return F.conv2d(values, layer.weight, layer.bias, padding=padding)
 
     def _early(self, images: Tensor) -> Tensor:
         """Convolutions 1 and 2 and the first pooling of all patches: (patches, C, 32, 32).
@@ -331,7 +334,6 @@ class Distance:
         patch has thus three parts, and the patch nine pieces. ``table`` holds the pixels of all
         maps, ``places`` says which of them a piece consists of.
         """
-        one, two = self._network.convolution(1), self._network.convolution(2)
         rows, columns = grid(images, self.stride)
         pixels = 255 * images.expand(-1, 3, -1, -1)
         table, bands, count = [], [], 0
@@ -344,8 +346,8 @@ class Distance:
                 padding = (*x.padding, *y.padding)
                 values = F.pad(strips.flatten(0, 2), padding)
                 values = values.contiguous(memory_format=torch.channels_last)
-                values = F.relu(F.conv2d(values, one.weight, one.bias), inplace=True)
-                values = F.conv2d(F.pad(values, padding), two.weight, two.bias)
+                values = F.relu(self._convolve(1, values, 0), inplace=True)
+                values = F.relu(self._convolve(2, F.pad(values, padding), 0), inplace=True)
                 values = F.max_pool2d(values, 2, stride=1).permute(0, 2, 3, 1)
                 table.append(values.flatten(0, 2))
 
@@ -357,22 +359,24 @@ class Distance:
                 count += len(table[-1])
             bands.append(torch.cat(pieces, dim=2))
         places = torch.cat(bands, dim=1)
-        values = F.relu(torch.cat(table), inplace=True).index_select(0, places.flatten())
+        values = torch.cat(table).index_select(0, places.flatten())
         return values.view(*places.shape, -1).permute(0, 3, 1, 2)
 
-    def _late(self, values: Tensor) -> list[Tensor]:
-        """Convolutions 3 to 11: what each level keeps, (patches, height · width · channels)."""
-        features = []
+    def _late(self, values: Tensor) -> Tensor:
+        """Convolutions 3 to 11 and the products with the hidden layers: (patches, 2 hidden)."""
+        *levels, last = self._levels
+        products: list[Tensor] = []
         for number in range(3, 12):
-            values = self._network.convolution(number)(values)
+            values = self._convolve(number, values, 1)
             if number % 2 == 0:
                 values = F.relu(F.max_pool2d(values, 2), inplace=True)
             else:
                 values = F.relu(values, inplace=True)
-                features.append(values.permute(0, 2, 3, 1).flatten(1))
+                features = values.permute(0, 2, 3, 1).flatten(1).to(last.dtype)
+                products.append(features @ levels[len(products)])
             if number == 8:
                 values = values.contiguous()
-        return features
+        return torch.cat([torch.stack(products).sum(0), features @ last], dim=1)
 
     def _follow(self, images: Tensor) -> None:
         """Move the weights to the device and dtype of the images."""
@@ -399,15 +403,17 @@ class FromReference:
         wanted = (len(self._known), *self._shape)
         if images.shape != wanted:
             raise ValueError(
-                f"images have shape {tuple(images.shape)}; the references have {wanted}: "
-                "after dropping images, drop their references with cost[keep]"
+                f"images: expected the shape of the references, {wanted}, got "
+                f"{tuple(images.shape)}; where images are dropped, keep[mask] the references too"
             )
         values = []
-        for part, known in zip(
-            images.split(self._at_once), self._known.split(self._at_once), strict=True
-        ):
-            errors = partial(self._distance.errors, known)
-            values.append(_ValueAndGradient.apply(part, errors))
+        with _rounding(self._distance.precision):
+            for known, part in zip(
+                self._known.split(self._at_once), images.split(self._at_once), strict=True
+            ):
+                errors = partial(self._distance.errors, known)
+                part = part if torch.is_grad_enabled() else part.detach()
+                values.append(_ValueAndGradient.apply(part, errors))
         return torch.cat(values)
 
     def __getitem__(self, keep: Tensor) -> "FromReference":
@@ -434,6 +440,20 @@ class _ValueAndGradient(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
         (gradient,) = ctx.saved_tensors
         return upstream[:, None, None, None] * gradient, None
+
+
+@contextmanager
+def _rounding(precision: str) -> Iterator[None]:
+    """Let a GPU round to tf32 in convolutions if asked, and never else; by default it may."""
+    cudnn: Any = torch.backends.cudnn
+    convolutions, products = cudnn.conv, torch.backends.cuda.matmul
+    before = convolutions.fp32_precision, products.fp32_precision
+    convolutions.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    products.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        convolutions.fp32_precision, products.fp32_precision = before
 
 
 class _Part(NamedTuple):
