@@ -30,12 +30,12 @@
 #
 # The claims are those of {doc}`page 1 <01_introduction>`. Three things hold for every line: where a stand-in was used, the finding is about the stand-in; the photographs are few; and no person was asked.
 #
-# 1. **The SSIM attack keeps a digit's shape** ({doc}`3.1 <03_1_ssim>`). *Yes in part.* At an $L_2$ distance of {glue:text}`03_1_ssim.ipynb::shown_distance` the SSIM step leaves a mean SSIM of {glue:text}`03_1_ssim.ipynb::ssim_ssim:.3f`, the PGD step
+# 1. **The SSIM attack keeps a digit's shape** ({doc}`3.1 <03_1_ssim>`). *Yes in part.* At an $L_2$ distance of {glue:text}`03_1_ssim.ipynb::shown_distance:s` the SSIM step leaves a mean SSIM of {glue:text}`03_1_ssim.ipynb::ssim_ssim:.3f`, the PGD step
 #    {glue:text}`03_1_ssim.ipynb::pgd_ssim:.3f`. But the first fools {glue:text}`03_1_ssim.ipynb::ssim_success:.1f` % of the digits and the second {glue:text}`03_1_ssim.ipynb::pgd_success:.1f` %, which three chosen digits cannot show.
-# 2. **At $a = 0$ the attack always succeeds, with the smallest LPIPS and DISTS** ({doc}`3.2 <03_2_pieapp>`). *Not settled.* With {glue:text}`03_2_pieapp.ipynb::cost` for PieAPP, on {glue:text}`03_2_pieapp.ipynb::n_correct` photographs and against PGD alone, the second half
-#    {glue:text}`03_2_pieapp.ipynb::least`: LPIPS (× 1000) is {glue:text}`03_2_pieapp.ipynb::ours_lpips:.2f` for the attack and {glue:text}`03_2_pieapp.ipynb::pgd_lpips:.2f` for PGD, DISTS (× 1000) {glue:text}`03_2_pieapp.ipynb::ours_dists:.2f` and
+# 2. **At $a = 0$ the attack always succeeds, with the smallest LPIPS and DISTS** ({doc}`3.2 <03_2_pieapp>`). *Not settled.* With {glue:text}`03_2_pieapp.ipynb::cost:s` for PieAPP, on {glue:text}`03_2_pieapp.ipynb::n_correct:s` photographs and against PGD alone, the second half
+#    {glue:text}`03_2_pieapp.ipynb::least:s`: LPIPS (× 1000) is {glue:text}`03_2_pieapp.ipynb::ours_lpips:.2f` for the attack and {glue:text}`03_2_pieapp.ipynb::pgd_lpips:.2f` for PGD, DISTS (× 1000) {glue:text}`03_2_pieapp.ipynb::ours_dists:.2f` and
 #    {glue:text}`03_2_pieapp.ipynb::pgd_dists:.2f`.
-# 3. **At $a = 5$ it survives both defences best** ({doc}`3.2 <03_2_pieapp>`). *Among the rows that are run* it has the highest success rate, alone or with others, at {glue:text}`03_2_pieapp.ipynb::leads` of {glue:text}`03_2_pieapp.ipynb::levels` strengths of defence.
+# 3. **At $a = 5$ it survives both defences best** ({doc}`3.2 <03_2_pieapp>`). *Among the rows that are run* it has the highest success rate, alone or with others, at {glue:text}`03_2_pieapp.ipynb::leads:s` of {glue:text}`03_2_pieapp.ipynb::levels:s` strengths of defence.
 # 4. **Accuracy rises with income** ({doc}`4.1 <04_1_bias_metric>`). *Not tested on photographs*, for want of countries. What could be checked is checked: the paper's F-statistic gives $p =$ {glue:text}`04_1_bias_metric.ipynb::f_again:.5f`, as printed, and on simulated countries
 #    without bias the test of level 5 % rejects in {glue:text}`04_1_bias_metric.ipynb::fair_paper:.1f` % of the cases.
 # 5. **Many robust models come cheaply from one adversarial data set** ({doc}`4.2 <04_2_dro>`). *Not computed.* The listings leave choices open that page 4.2 names.
