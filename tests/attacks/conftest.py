@@ -7,6 +7,15 @@ from torch import nn
 from humimp import images
 
 
+@pytest.fixture(scope="package", autouse=True)
+def one_thread():
+    """Compute these small tensors in one thread: several would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def network(seed=0, channels=3, side=6, classes=4, dtype=torch.float64):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
