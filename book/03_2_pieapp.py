@@ -139,7 +139,7 @@ attacked = records[records["attack"] != "No attack"]
 
 # %% tags=["remove-output", "hide-input"]
 summary = evaluate.table(attacked)
-weakest, strongest = (f"Ours (a = {a:g})" for a in (min(confidences), max(confidences)))
+weakest, second, *_, strongest = (f"Ours (a = {a:g})" for a in sorted(confidences))
 glue("tab_1", table1(attacked), display=True)
 glue("n_images", n_images)
 glue("n_correct", int(summary["n"].iloc[0]))
@@ -148,16 +148,18 @@ glue("classifier", {"mobilenet_v2": "MobileNetV2"}.get(classifier, "a ResNet-50"
 glue("cost", f"1 − {cost}")
 glue("steps", steps)
 glue("step_size", step_size)
-glue("lam", lam)
+glue("lam", f"{lam:g}")
 glue("paper_images", paper.N_IMAGES)
 glue("paper_size", paper.IMAGE_SIZE)
-glue("a_least", min(confidences))
-glue("a_most", max(confidences))
+glue("a_least", f"{min(confidences):g}")
+glue("a_most", f"{max(confidences):g}")
 for column in ("l2", "lpips", "dists"):
     glue(f"pgd_{column}", float(summary.loc["PGD (L2)", column]))
     glue(f"ours_{column}", float(summary.loc[weakest, column]))
     glue(f"paper_pgd_{column}", paper.TABLE1["PGD (L2)"][column])
     glue(f"paper_ours_{column}", paper.TABLE1["Ours (a = 0)"][column])
+glue("a_second", f"{sorted(confidences)[1]:g}")
+glue("second_lpips", float(summary.loc[second, "lpips"]))
 glue("passes", float(summary.loc[weakest, "forwards"]))
 glue("most_lpips", float(summary.loc[strongest, "lpips"] / summary.loc[weakest, "lpips"]))
 least = summary[["lpips", "dists"]].idxmin()
@@ -177,10 +179,11 @@ glue("least", "holds" if set(least) == {weakest} else "does not hold")
 #
 # Three things can be read off:
 #
-# - *More confidence costs more.* LPIPS at $a = $ {glue:text}`a_most` is {glue:text}`most_lpips:.1f` times what it is at $a = $ {glue:text}`a_least`.
+# - *More confidence costs more.* LPIPS at $a = $ {glue:text}`a_most` is {glue:text}`most_lpips:.1f` times what it is at $a = $ {glue:text}`a_least`. From $a = $ {glue:text}`a_least` to $a = $ {glue:text}`a_second` it goes from {glue:text}`ours_lpips:.2f` to {glue:text}`second_lpips:.2f`.
+#   (Where the two are equal, the step that makes a label wrong goes past the boundary by more than the second $a$ at once.)
 # - *Few steps are taken.* At $a = $ {glue:text}`a_least` our attack makes {glue:text}`passes:.1f` forward passes per image, one of which only finds the answer to be wrong. The $N = 100$ of the paper is a bound that is seldom reached.
 # - *The paper's first claim* is that ours at $a = 0$ has the smallest LPIPS and DISTS of all attacks, although PGD has the smaller norms. On this run, with this surrogate and against PGD alone, that {glue:text}`least`: LPIPS is {glue:text}`ours_lpips:.2f` for ours and
-#   {glue:text}`pgd_lpips:.2f` for PGD, DISTS {glue:text}`ours_dists:.2f` and {glue:text}`pgd_dists:.2f`. In the paper the two are close together, too: LPIPS {glue:text}`paper_ours_lpips` and {glue:text}`paper_pgd_lpips`, DISTS {glue:text}`paper_ours_dists` and {glue:text}`paper_pgd_dists`.
+#   {glue:text}`pgd_lpips:.2f` for PGD, DISTS {glue:text}`ours_dists:.2f` and {glue:text}`pgd_dists:.2f`. In the paper the two are close together, too: LPIPS {glue:text}`paper_ours_lpips:.2f` and {glue:text}`paper_pgd_lpips:.2f`, DISTS {glue:text}`paper_ours_dists:.2f` and {glue:text}`paper_pgd_dists:.2f`.
 
 # %% [markdown]
 # (sec-line-9)=
@@ -197,16 +200,17 @@ glue("least", "holds" if set(least) == {weakest} else "does not hold")
 # $$
 #
 # which for $n = $ {glue:text}`n_values` values is {glue:text}`floor_l1:.0f`, {glue:text}`floor_l2:.3f` and 0.0039; and for the paper's {glue:text}`paper_values` values {glue:text}`paper_floor_l1:.0f`, {glue:text}`paper_floor_l2:.2f` and 0.0039, next to the {glue:text}`paper_pgd_l1:.0f`,
-# {glue:text}`paper_pgd_l2` and 0.005 of its PGD row. PGD knows nothing of PieAPP, so its row tells how line 9 was meant. The table runs PGD under each reading, and once more with a step a hundredth as long.
+# {glue:text}`paper_pgd_l2:.2f` and 0.005 of its PGD row. PGD knows nothing of PieAPP, so its row tells how line 9 was meant. The table runs PGD under each reading, and once more with a step a hundredth as long.
 
 # %% tags=["nbval-ignore-output"]
+few = min(steps, 20)  # more would not help a step that is undone
 readings = {
     "PGD, truncate": (attacks.pgd_l2, common | {"validate": "truncate"}),
     "PGD, truncate, ε/100": (
         attacks.pgd_l2,
         common | {"validate": "truncate", "step_size": step_size / 100},
     ),
-    "PGD, round": (attacks.pgd_l2, common | {"validate": "round"}),
+    "PGD, round": (attacks.pgd_l2, common | {"validate": "round", "steps": few}),
     "PGD, none": (attacks.pgd_l2, common | {"validate": "none"}),
     "Ours (a = 0), truncate": (attacks.imperceptible, ours | {"validate": "truncate"}),
     "Ours (a = 0), none": (attacks.imperceptible, ours | {"validate": "none"}),
@@ -232,7 +236,7 @@ glue("tiny_success", float(by_reading.loc["PGD, truncate, ε/100", "success_rate
 glue("share_floor", float(100 * (values / 2) ** 0.5 / 255 / by_reading.loc["PGD, truncate", "l2"]))
 glue("paper_share_floor", 100 * (paper_values / 2) ** 0.5 / 255 / paper.TABLE1["PGD (L2)"]["l2"])
 glue("round_success", float(by_reading.loc["PGD, round", "success_rate"]))
-glue("round_passes", float(by_reading.loc["PGD, round", "forwards"]))
+glue("few", few)
 glue("none_success", float(by_reading.loc["PGD, none", "success_rate"]))
 glue("none_passes", float(by_reading.loc["PGD, none", "forwards"]))
 glue("ours_none_success", float(by_reading.loc["Ours (a = 0), none", "success_rate"]))
@@ -249,7 +253,7 @@ glue("ours_none_success", float(by_reading.loc["Ours (a = 0), none", "success_ra
 # - **Truncation** succeeds, with an $L_2$ of {glue:text}`truncated_l2:.2f`, of which the floor of a single step accounts for {glue:text}`share_floor:.0f` %. In the paper's own PGD row it would be {glue:text}`paper_share_floor:.0f` %.
 #   A step a hundredth as long gives the same distance, {glue:text}`tiny_l2:.2f`, with {glue:text}`tiny_success:.0f` % success: the length of the step hardly matters, its signs do. Truncated PGD is, in effect, half of a sign-gradient step
 #   {cite:p}`goodfellow2015explaining` of one level: the half that points down.
-# - **Rounding** in the loop stalls. {glue:text}`round_success:.0f` % of the images are fooled, those with gradients so uneven that single values move by half a level; the others are tried {glue:text}`steps` times for nothing.
+# - **Rounding** in the loop stalls. {glue:text}`round_success:.0f` % of the images are fooled, those with gradients so uneven that single values move by half a level; the others are tried {glue:text}`few` times for nothing, and would be for ever: where nothing moves, the next step is the same.
 # - **No rounding** in the loop finds a wrong answer after {glue:text}`none_passes:.1f` forward passes, with a change so small that saving the image takes it back: {glue:text}`none_success:.0f` % of the saved images still fool the classifier
 #   ({glue:text}`ours_none_success:.0f` % for our attack, whose steps are longer where the loss is steep).
 #
@@ -263,7 +267,9 @@ glue("ours_none_success", float(by_reading.loc["Ours (a = 0), none", "success_ra
 
 # %% tags=["nbval-ignore-output"]
 firm = ours | {"confidence": max(confidences)}
-prices = {f"lam = {value:g}": firm | {"lam": value} for value in (0.0, lam, 100 * lam, 10_000 * lam)}
+prices = {
+    f"lam = {value:g}": firm | {"lam": value} for value in (0.0, lam, 100 * lam, 10_000 * lam)
+}
 priced = pd.concat(
     evaluated(name, attacks.imperceptible, options, measures=norms | {"cost": price})
     for name, options in prices.items()
@@ -277,8 +283,8 @@ glue("tab_prices", table1(shown, printed={}, bold=False), display=True)
 glue("one_step", float(evaluate.table(single)["success_rate"].iloc[0]))
 for key, value in zip(("zero", "one", "hundred", "many"), by_price["cost"], strict=True):
     glue(f"cost_{key}", float(value))
-glue("lam_hundred", 100 * lam)
-glue("lam_many", 10_000 * lam)
+glue("lam_hundred", f"{100 * lam:g}")
+glue("lam_many", f"{10_000 * lam:g}")
 
 # %% [markdown]
 # ```{glue:figure} tab_prices
@@ -288,8 +294,8 @@ glue("lam_many", 10_000 * lam)
 # ```
 
 # %% [markdown]
-# With this surrogate, the paper's $\lambda = 1$ does nothing that can be seen: $1000\, c_0$ is {glue:text}`cost_one:.2f`, and {glue:text}`cost_zero:.2f` without any price. The gradient of HaarPSI is hundreds of times smaller than that of the loss. A price of {glue:text}`lam_hundred:.0f` gives {glue:text}`cost_hundred:.2f`,
-# and at {glue:text}`lam_many:.0f` the attack comes out at {glue:text}`cost_many:.1f`: at a fixed step size the steps against the cost are then so long that they overshoot. We keep $\lambda = 1$, as the paper has it. Which price suits PieAPP is
+# With this surrogate, the paper's $\lambda = 1$ does nothing that can be seen: $1000\, c_0$ is {glue:text}`cost_one:.2f`, and {glue:text}`cost_zero:.2f` without any price. The gradient of HaarPSI is hundreds of times smaller than that of the loss. A price of {glue:text}`lam_hundred` gives {glue:text}`cost_hundred:.2f`,
+# and at {glue:text}`lam_many` the attack comes out at {glue:text}`cost_many:.1f`: at a fixed step size the steps against the cost are then so long that they overshoot. We keep $\lambda = 1$, as the paper has it. Which price suits PieAPP is
 # another question, because $\lambda$ trades loss for cost in the cost's own unit ({doc}`03_method`).
 
 # %% [markdown]
@@ -322,8 +328,8 @@ glue("n_shown", len(chosen))
 # ```
 
 # %% [markdown]
-# At its natural size, one pixel of the screen per pixel of the image, the attacks with little confidence cannot be told from the original by eye. The amplified changes show the truncation at work: a carpet of single levels, darker on average than grey, all over the image. At $a = $ {glue:text}`a_most` the change is larger than that, and it
-# has a structure.
+# At true pixels, most of these attacks are hard to tell from the original by eye; at $a = $ {glue:text}`a_most` specks begin to show on smooth, dark surfaces. The amplified changes show the truncation at work: after a single step each value of a pixel is as it was or one level lower, all over the image. At $a = $ {glue:text}`a_most` the steps
+# themselves are larger than that carpet.
 
 # %% [markdown]
 # ## Figure 4: two defences

@@ -447,7 +447,7 @@ def _attack_batch(plan: _Plan, model: Model, batch: _Data, index: int) -> pd.Dat
                 values = _measured(name, measure, originals[chosen], attacked[chosen], ids)
                 columns[name][chosen.cpu()] = values
         for name, count in passes.per_image(len(ids)).items():
-            columns[name] = torch.where(correct, count, torch.nan).double()
+            columns[name] = [count if one else float("nan") for one in correct.tolist()]
         for name, defense in plan.defenses.items():
             defended = _defended(name, defense, attacked)
             logits = _logits(model, defended, labels, batch.ids, f"the images after {name}")

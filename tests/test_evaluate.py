@@ -197,6 +197,8 @@ def test_passes_are_counted_and_the_model_is_left_as_it_was(tmp_path: Path) -> N
     records = evaluated(tmp_path / "a", attack=busy, options={}, model=model, batch_size=5)
     assert records["forwards"].dropna().unique().tolist() == [3.25]
     assert records["backwards"].dropna().unique().tolist() == [2.25]
+    thirds = evaluated(tmp_path / "c", attack=busy, options={}, dataset=dataset(4), batch_size=4)
+    assert thirds["forwards"].dropna().unique().tolist() == [10 / 3]
     assert model._forward_hooks == hooks
     assert not model.training
     plain = evaluated(
