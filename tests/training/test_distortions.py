@@ -82,7 +82,9 @@ def test_two_in_a_row_are_one_after_the_other(image, attacks):
 
 
 def test_what_is_not_allowed(image, attacks):
-    with pytest.raises(ValueError, match=r"no distortion 'fog'; there are \['block_swap', 'blotches'"):
+    with pytest.raises(
+        ValueError, match=r"no distortion 'fog'; there are \['block_swap', 'blotches'"
+    ):
         distort(image, "fog", 0.5, attacks)
     with pytest.raises(ValueError, match=r"level is 1\.5; it must be between 0"):
         distort(image, "jpeg", 1.5, attacks)
