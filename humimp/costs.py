@@ -6,6 +6,7 @@ depends on the rest of the batch. At the reference itself, where Algorithm 1 sta
 finite, and 0 up to rounding.
 """
 
+import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -101,14 +102,16 @@ class PieAPP:
         patches: int = 192,
         precision: str = "float32",
     ) -> None:
-        network = pieapp.from_state(_pieapp_state(weights))
+        self.weights = Path(weights).name
+        self.stride, self.precision = stride, precision
+        state, self.sha256 = _pieapp_weights(str(weights))
+        network = pieapp.from_state(state)
         if abs(network.at_reference()) > 1e-5:
             raise ValueError(
-                f"weights: with {str(weights)!r} an image has the error "
+                f"weights: with {self.weights!r} an image has the error "
                 f"{network.at_reference():.2g} with itself, and a ground cost must give 0; "
                 "call centre() on the humimp.pieapp.Network and save it anew, in float32"
             )
-        self.weights = str(weights)
         self._distance = pieapp.Distance(
             network, stride=stride, patches=patches, precision=precision
         )
@@ -127,13 +130,15 @@ class PieAPP:
         return self._distance.at(reference)
 
 
-def _pieapp_state(which: str | Path) -> dict[str, Tensor]:
+def _pieapp_weights(which: str) -> tuple[dict[str, Tensor], str]:
+    """Read weights by name or from a file; also give the SHA-256 of the file."""
     names = {"official": "pieapp", "small": "pieapp_small"}
-    if str(which) in names:
-        return weights.load(names[str(which)])
+    if which in names:
+        return weights.load(names[which]), weights.sha256(names[which])
     if not Path(which).suffix:
-        raise ValueError(f"weights: expected 'official', 'small' or a file, got {str(which)!r}")
-    return weights.read(which)
+        raise ValueError(f"weights: expected 'official', 'small' or a file, got {which!r}")
+    state = weights.read(which)
+    return state, hashlib.sha256(Path(which).read_bytes()).hexdigest()
 
 
 def _global_ssim(reference: Tensor, images: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """PieAPP: against piq's, at the reference, in bands and groups, and as a ground cost."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from PIL import Image
 from piq.pieapp import PieAPPModel
 from torch import Tensor, nn
 
-from humimp import attacks, costs, pieapp, weights
+from humimp import attacks, costs, pieapp, runs, weights
 
 #: Score of piq's test pair by the authors' own code, from piq's tests/test_pieapp.py.
 GOLDEN = 2.2393305
@@ -458,7 +459,20 @@ def test_cost_from_a_file(saved):
     wanted = network(reference, near(reference), 20)
     assert cost(reference, near(reference)) == pytest.approx(wanted, rel=1e-4)
     assert cost.at(reference)(near(reference)) == pytest.approx(wanted, rel=1e-4)
-    assert repr(cost) == f"PieAPP(weights={str(path)!r})"
+    assert repr(cost) == "PieAPP(weights='pieapp.pt')"
+
+
+def test_cost_is_recorded_by_what_decides_its_values(saved):
+    path, _ = saved
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert runs.describe(costs.PieAPP(path, stride=20, patches=5)) == {
+        "humimp.costs.PieAPP": {
+            "weights": "pieapp.pt",
+            "sha256": digest,
+            "stride": 20,
+            "precision": "float32",
+        }
+    }
 
 
 def test_cost_that_is_not_zero_at_the_reference(saved):

@@ -40,3 +40,12 @@ def test_a_format_that_the_reader_has_chosen_is_kept(shell):
 def test_outside_a_notebook_nothing_happens(monkeypatch):
     monkeypatch.setattr(getipython, "get_ipython", lambda: None)
     show_figures()
+
+
+def test_a_pillow_image_is_stored_once_and_without_loss(shell):
+    image = Image.effect_noise((5, 4), 50)
+    show_figures()
+    data = shell.display_formatter.format(image)[0]
+    assert "image/jpeg" not in data
+    shown = Image.open(io.BytesIO(data["image/png"]))
+    assert shown.tobytes() == image.tobytes()
