@@ -460,16 +460,15 @@ def _attack_batch(plan: _Plan, model: Model, batch: _Data, index: int) -> pd.Dat
 def _attacked(
     plan: _Plan, model: Model, originals: Tensor, labels: Tensor, ids: list[str], index: int
 ) -> Tensor:
-    """Call the attack and check what it returns."""
+    """Call the attack, which may spoil what it is given, and check what it returns."""
     options = dict(plan.options)
     if plan.takes_generator:
         state = np.random.SeedSequence([plan.seed, index]).generate_state(2, np.uint32)
         number = int(state[0]) << 31 | int(state[1]) >> 1
         options["generator"] = torch.Generator(originals.device).manual_seed(number)
-    given = originals.clone()
     try:
         with torch.enable_grad():
-            made = plan.attack(model, given, labels.clone(), **options)
+            made = plan.attack(model, originals, labels, **options)
     except ValueError as error:
         raise ValueError(f"{plan.name} failed on images {runs.few(ids)}: {error}") from error
     except Exception as error:

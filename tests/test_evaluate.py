@@ -541,6 +541,10 @@ def too_bright(model: Any, images: Tensor, labels: Tensor) -> Tensor:
     return made
 
 
+def too_dark(model: Any, images: Tensor, labels: Tensor) -> Tensor:
+    return images - 1
+
+
 def not_a_number(model: Any, images: Tensor, labels: Tensor) -> Tensor:
     return images * torch.nan
 
@@ -559,6 +563,7 @@ def refusing(model: Any, images: Tensor, labels: Tensor) -> Any:
         (wrong_shape, r"wrong_shape returned shape \(2, 3, 4, 3\) instead of \(2, 3, 4, 4\) for"),
         (wrong_dtype, r"wrong_dtype returned dtype torch\.float64 instead of torch\.float32 for"),
         (too_bright, r"too_bright returned values outside \[0, 1\] or NaN for images image-3; cl"),
+        (too_dark, r"too_dark returned values outside \[0, 1\] or NaN for images image-2, image-3"),
         (not_a_number, r"not_a_number returned values outside \[0, 1\] or NaN for images image-2,"),
         (not_a_tensor, r"not_a_tensor returned list for images image-2, image-3; an attack ret"),
         (refusing, r"refusing failed on images image-2, image-3: steps: expected at least 1"),
