@@ -81,8 +81,8 @@ class PieAPP:
     Parameters
     ----------
     weights
-        ``"official"``, the published weights (247 MB, see `humimp.weights`); ``"small"``, those
-        that come with the package; or a file that `humimp.weights.read` reads.
+        ``"official"``, the published weights (247 MB, see `humimp.weights`), or a file that
+        `humimp.weights.read` reads.
     stride, patches, precision
         See `humimp.pieapp.Distance`.
 
@@ -96,7 +96,7 @@ class PieAPP:
 
     def __init__(
         self,
-        weights: Literal["official", "small"] | str | Path = "official",
+        weights: Literal["official"] | str | Path = "official",
         *,
         stride: int = 27,
         patches: int = 192,
@@ -132,11 +132,10 @@ class PieAPP:
 
 def _pieapp_weights(which: str) -> tuple[dict[str, Tensor], str]:
     """Read weights by name or from a file; also give the SHA-256 of the file."""
-    names = {"official": "pieapp", "small": "pieapp_small"}
-    if which in names:
-        return weights.load(names[which]), weights.sha256(names[which])
+    if which == "official":
+        return weights.load("pieapp"), weights.sha256("pieapp")
     if not Path(which).suffix:
-        raise ValueError(f"weights: expected 'official', 'small' or a file, got {which!r}")
+        raise ValueError(f"weights: expected 'official' or a file, got {which!r}")
     state = weights.read(which)
     return state, hashlib.sha256(Path(which).read_bytes()).hexdigest()
 
