@@ -82,7 +82,7 @@ here = book.start("03_2_pieapp")
 # (HaarPSI compares how two images respond to Haar wavelets at three scales {cite:p}`reisenhofer2018haar`; PieAPP is a network that was trained on which of two pictures people find closer to a third {cite:p}`prashnani2018pieapp`.)
 #
 # Only photographs that the classifier gets right are attacked. The **success rate** is the share of those whose label is wrong afterwards, as the paper defines it. It is asked of the image *as it is saved*: 8 bit per channel, written to a PNG file and read again. Distances are
-# between original and attack with values in $[0, 1]$ and are averaged over the successful attacks; LPIPS {cite:p}`zhang2018unreasonable` and DISTS {cite:p}`ding2022image` are times 1000.
+# between original and attack with values in $[0, 1]$ and are averaged over the successful attacks; LPIPS {cite:p}`zhang2018unreasonable` and DISTS {cite:p}`ding2022image` are times 1000. They are computed with piq {cite:p}`kastryulin2022pytorch`, with the authors' weights.
 #
 # `rows` is the list of what is compared. A further line, with any function `(model, images, labels, **options) -> images`, adds a row to the table and a curve and a panel to the figures.
 

@@ -217,13 +217,21 @@ def wanted(
     return {name: values.get(name, {}) for name in chosen}
 
 
-def build(project: Project) -> bool:
+def build(project: Project, show: runner.Progress) -> bool:
     """Build the book from the pages as they are; say whether it went without a warning."""
     code = "from jupyter_book.cli.main import main; main()"
     options = ["build", str(project.book), "-n", "-W", "--keep-going", "-q"]
     environment = {**os.environ, KEEP_VARIABLE: "1"}
     command = [sys.executable, "-c", code, *options]
-    done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    warnings = [line for line in runner.plain(done.stderr).splitlines() if line.strip()]
+    log = project.build / "reports" / "build.txt"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text(done.stderr, "utf-8")
+    for line in warnings[:20]:
+        show.say(line)
+    if len(warnings) > 20:
+        show.say(f"... and {len(warnings) - 20} more lines in {log}")
     return done.returncode == 0
 
 
@@ -232,11 +240,14 @@ def make(project: Project, values: Mapping[str, Parameters], show: runner.Progre
     outcomes = runner.run(project, values, show)
     problems = prepare(project, show, keep=True)
     show.say("\n".join(["Building the book ...", *problems]))
-    clean = build(project)
+    clean = build(project, show)
 
     def shown(name: str) -> str:
-        run = runner.stamp(project.page(name)).get("parameters", {}).get("run", "yours")
-        return "the reference run" if run == "reference" else "an earlier run of yours, if any"
+        found = runner.stamp(project.page(name))
+        if not found.get("fingerprint"):
+            return "the page without results"
+        reference = found["parameters"].get("run") == "reference"
+        return "the reference run" if reference else "an earlier run of yours"
 
     show.say(runner.summary(outcomes, shown))
     index = project.build / "html" / "index.html"

@@ -24,6 +24,7 @@ STAMP = "humimp"
 
 # The title of an admonition, or the beginning of a paragraph.
 _NOT_COMPUTED = re.compile(r"(?::::\{admonition\} )?\*{0,2}Not (?:yet )?computed\W*(.*)")
+_ROLE = re.compile(r"\{\w+\}`([^`<]*?)(?: <[^>]*>)?`")
 _COLOURS = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
 
 
@@ -214,13 +215,18 @@ def _papermill(page: Page, injected: Parameters, draft: Path, show: Progress) ->
             extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
         )
     except papermill.PapermillExecutionError as error:
-        lines = _COLOURS.sub("", "\n".join(error.traceback)).splitlines()
+        lines = plain("\n".join(error.traceback)).splitlines()
         head = f"cell {reached}/{total}: {error.ename}: {error.evalue}"
         return "\n".join([head, *(f"    {line}" for line in lines[-15:])])
     except Exception as error:  # the kernel died, or did not start
         hint = " (was there enough memory?)" if "died" in str(error).lower() else ""
         return f"cell {reached}/{total}: {type(error).__name__}: {error}{hint}"
     return ""
+
+
+def plain(text: str) -> str:
+    """Take the colours out of what was meant for a terminal."""
+    return _COLOURS.sub("", text)
 
 
 @contextlib.contextmanager
@@ -340,7 +346,8 @@ def missing(notebook: nbformat.NotebookNode | None) -> list[str]:
         lines = [line for line in text.splitlines() if not line.startswith(":class:")]
         for line, after in zip(lines, [*lines[1:], ""], strict=False):
             if found := _NOT_COMPUTED.match(line):
-                said.append((found[1] or after).split(". ")[0].replace("*", "").rstrip("."))
+                words = _ROLE.sub(r"\1", found[1] or after)
+                said.append(words.split(". ")[0].replace("*", "").rstrip("."))
     return said
 
 

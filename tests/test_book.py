@@ -506,16 +506,17 @@ def test_what_a_page_could_not_compute_is_repeated(project, show):
         "from IPython.display import Markdown\n"
         'display(Markdown("**Not computed:** PPGD, for want of time. More."))\n\n'
         "# %% [markdown]\n"
-        "# :::{admonition} Not yet computed\n# :class: warning\n# PieAPP. More.\n# :::\n"
+        "# :::{admonition} Not yet computed\n# :class: warning\n"
+        "# PieAPP of {doc}`3.2 <03_2>`. More.\n# :::\n"
         "# What is not computed here is elsewhere.\n",
     )
     notebook = runner.execute(project.page("02_third"), {}, show)
-    assert sorted(runner.missing(notebook)) == ["PPGD, for want of time", "PieAPP"]
+    assert sorted(runner.missing(notebook)) == ["PPGD, for want of time", "PieAPP of 3.2"]
     assert runner.missing(None) == []
 
 
 def test_make_ends_with_times_gaps_and_the_address(project, show, monkeypatch, executed):
-    def build(project):
+    def build(project, show):
         (project.build / "html").mkdir(parents=True)
         (project.build / "html" / "index.html").write_text("x")
         return True
@@ -530,11 +531,13 @@ def test_make_ends_with_times_gaps_and_the_address(project, show, monkeypatch, e
 
 
 def test_make_fails_if_a_page_fails(project, show, monkeypatch, executed):
-    monkeypatch.setattr(book, "build", lambda _: True)
+    monkeypatch.setattr(book, "build", lambda *_: True)
     monkeypatch.setattr(book, "prepare", lambda *_, **__: [])
     edit(project.book / "02_third.py", "print(1)", "1 / 0")
     assert book.make(project, {"02_third": {}}, show) == 1
-    assert "02_third: cell 1/1: ZeroDivisionError" in show._out.getvalue()
+    said = show._out.getvalue()
+    assert "02_third: cell 1/1: ZeroDivisionError" in said
+    assert "(the book shows the page without results)" in said
 
 
 def test_an_interrupted_run_leaves_everything_as_it_was(project):
