@@ -59,7 +59,8 @@ class Run:
 def start(page: str) -> Run:
     """Begin a page: check its parameters, choose its folder, and say which run is shown.
 
-    Call it once, at the top level of the first code cell after the parameters.
+    Call it once, at the top level of the first code cell after the parameters. A list that came
+    from papermill's command line, where every list is text, becomes a list again.
 
     Parameters
     ----------
@@ -79,9 +80,12 @@ def start(page: str) -> Run:
     """
     frame = inspect.currentframe()
     caller = frame.f_back if frame else None
-    known = dict(caller.f_globals) if caller else {}
+    known = caller.f_globals if caller else {}
     source = Project.holding(page).page(page)
     given = _injected(known.get("In", []))
+    known.update(
+        {name: _list(known[name], source.defaults.get(name)) for name in given if name in known}
+    )
     values = {name: known[name] for name in source.parameters if name in known}
     source.check({name: known.get(name) for name in given} | values)
     folder = source.folder(values)
@@ -100,6 +104,17 @@ def _injected(inputs: Sequence[str]) -> list[str]:
     lines = cells[-1].splitlines() if cells else []
     names = [line.split("=")[0].split(":")[0].strip() for line in lines if "=" in line]
     return [name for name in names if name.isidentifier()]
+
+
+def _list(value: Any, default: Any) -> Any:
+    """Read a list out of text, if the parameter is one and the text has one."""
+    if isinstance(value, str) and isinstance(default, list):
+        try:
+            found = yaml.safe_load(value)
+        except yaml.YAMLError:
+            return value
+        return found if isinstance(found, list) else value
+    return value
 
 
 def _reference(page: Page) -> dict[str, Any]:

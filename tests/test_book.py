@@ -335,6 +335,20 @@ def test_start_refuses_a_value_of_another_type(project):
         begin("01_first", run="yours", n_images="8", step_size=0.1)
 
 
+@pytest.mark.parametrize(
+    ("text", "default", "value"),
+    [
+        ("[1.0, 3]", [2.0], [1.0, 3]),
+        ("[90, 50]", 5, "[90, 50]"),
+        ("1.0", [2.0], "1.0"),
+        ("[1.0", [2.0], "[1.0"),
+        ([4.0], [2.0], [4.0]),
+    ],
+)
+def test_a_list_that_papermill_passed_as_text_is_read(text, default, value):
+    assert book._list(text, default) == value
+
+
 def test_start_shows_the_reference_run_only_if_there_is_one(project):
     with pytest.raises(ValueError, match=r'01_first has no reference run.*run = "yours"'):
         begin("01_first", run="reference", n_images=20, step_size=0.1)
