@@ -45,7 +45,8 @@
 # ## Two findings that the paper does not have
 #
 # **Truncation makes much of the distance.** To write an 8-bit image after each step, the paper cuts off fractions of a level, and a cut lowers about half of all values by one whole level, however small the step. In {ref}`Table 1 <tab-1>`, the floor of one such
-# cut is {glue:text}`03_2_pieapp.ipynb::share_floor:.0f` % of the $L_2$ distance of our PGD row, and it would be {glue:text}`03_2_pieapp.ipynb::paper_share_floor:.0f` % of the paper's. A comparison of attacks at $a = 0$ is then mostly a comparison of cuts.
+# cut is {glue:text}`03_2_pieapp.ipynb::share_floor:.0f` % of the $L_2$ distance of our PGD row, and it would be {glue:text}`03_2_pieapp.ipynb::paper_share_floor:.0f` % of the paper's. So at $a = 0$ the $L_2$ distances of PGD and of the paper's attack
+# say little about either: {glue:text}`03_2_pieapp.ipynb::pgd_l2:.2f` and {glue:text}`03_2_pieapp.ipynb::ours_l2:.2f` in our run. What differs is the length of a step. PGD's is fixed, ours grows with the gradient, and LPIPS and DISTS tell the two apart where $L_2$ hardly does.
 #
 # **At first, the price is not felt.** The cost is flat at the original, so the first step follows the loss alone. For {glue:text}`03_2_pieapp.ipynb::one_step:.0f` % of the photographs one step is enough, and what decides is the classifier's gradient, not the perceptual measure.
 # {doc}`Page 3.2 <03_2_pieapp>` shows from where on the price tells.
@@ -62,5 +63,5 @@
 #
 # ## What came out
 #
-# The method works as a method: loss minus priced distance fools classifiers with changes that are hard to see, and the price has a clean meaning in robust optimisation. Whether the *perceptual* price is what makes the attack good,
+# Climbing the loss minus a price on distance does fool classifiers, with small changes, and the price has a clean meaning in robust optimisation. Whether the *perceptual* price is what makes the attack good,
 # and whether training on it makes classifiers fairer, this edition cannot say yet. It says how each would be measured, and every number so far can be computed again.

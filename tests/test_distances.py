@@ -228,3 +228,15 @@ def test_images_too_small_for_the_network(name):
 def test_unknown_network():
     with pytest.raises(ValueError, match="net: expected one of 'vgg', 'alex', got 'squeeze'"):
         distances.LPIPS("squeeze")  # type: ignore[arg-type]
+
+
+def test_share_splits_the_squared_change_among_parts_of_the_original():
+    original = torch.tensor([0.0, 0.0, 0.4, 1.0]).view(1, 1, 2, 2).repeat(2, 1, 1, 1)
+    images = original + torch.tensor([0.3, 0.0, 0.4, -0.5]).view(1, 1, 2, 2)
+    images[1] = original[1]
+    background = distances.share(original, images, high=0.0)
+    assert background[0] == pytest.approx(0.09 / 0.5)
+    assert distances.share(original, images, low=0.1, high=0.5)[0] == pytest.approx(0.16 / 0.5)
+    assert distances.share(original, images, low=0.6)[0] == pytest.approx(0.25 / 0.5)
+    assert distances.share(original, images)[0] == pytest.approx(1)
+    assert background[1].isnan()
