@@ -570,7 +570,7 @@ def test_an_interrupted_run_leaves_everything_as_it_was(project):
     while not (pid.exists() and pid.read_text()) and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 130
     assert errors.strip() == "Interrupted. Run the same again: it goes on where it was."
     assert page.path.read_text() == "the good page"

@@ -1,3 +1,5 @@
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -48,8 +50,10 @@ def test_split_is_disjoint_and_leaves_out_what_the_book_shows():
 
 
 def test_generator_depends_on_every_word_and_on_nothing_else():
-    assert committee.generator(0, "a").integers(1000) == 899
-    assert committee.generator(0, "b").integers(1000) != 899
+    seed = int.from_bytes(hashlib.sha256(b"0/a").digest()[:8], "little")
+    wanted = np.random.default_rng(seed).integers(1000, size=5).tolist()
+    assert committee.generator(0, "a").integers(1000, size=5).tolist() == wanted
+    assert committee.generator(0, "b").integers(1000, size=5).tolist() != wanted
 
 
 def test_plan_covers_what_it_should():

@@ -50,7 +50,7 @@ def test_stronger_is_farther_from_the_image(image, attacks, name):
         for level in (0.0, 0.5, 1.0)
     ]
     assert far[0] < far[1] < far[2]
-    assert far[0] < (9 / 255) ** 2
+    assert far[0] < (11 / 255) ** 2  # JPEG and WebP change a noisy image most
 
 
 def test_no_type_held_out_is_trained_on():
@@ -71,7 +71,7 @@ def test_spectra(power, low):
     assert noise.std((0, 1)) == pytest.approx(1)
     energy = np.abs(np.fft.fft2(noise, axes=(0, 1))) ** 2
     near, far = energy[1:8, 0].sum(), energy[24:32, 0].sum()
-    assert (near > far) is low
+    assert (near > far) == low
 
 
 def test_two_in_a_row_are_one_after_the_other(image, attacks):

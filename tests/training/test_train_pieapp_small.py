@@ -117,6 +117,8 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(monkeypatch, tmp_path
     whole, parts = ((tmp_path / kind / name).read_bytes() for kind in ("whole", "parts"))
     assert whole == parts
     assert len(whole) <= 4_000_000
-    lines = [json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").open()]
+    lines = [
+        json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()
+    ]
     assert [line["step"] for line in lines] == [2, 3]
     assert set(lines[-1]["watched"]) == {"paper", "log", "part", "accuracy"}
