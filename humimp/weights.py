@@ -173,6 +173,14 @@ _FILES: Mapping[str, tuple[_File, ...]] = {
             url="https://github.com/photosynthesis-team/piq/releases/download/v0.5.4/PieAPPv0.1.pth",
         ),
     ),
+    "pieapp_small": (
+        _File(
+            "pieapp_small.safetensors",
+            "5c2554aff99e4222699875dc385e1bf4bb9fa3f6dff9b210915b5a0df85c1955",
+            package="humimp",
+            member="data/pieapp_small.safetensors",
+        ),
+    ),
 }
 
 #: The checkpoints that can be asked for.
