@@ -8,7 +8,6 @@ book's appendix reads.
 import argparse
 import hashlib
 import json
-import platform
 import shutil
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from humimp import classifiers, pieapp
+from humimp import classifiers, pieapp, runs
 from training import committee, distortions
 from training import train_pieapp_small as training
 
@@ -255,30 +254,28 @@ def main() -> None:
     }
     (out / "photographs.json").write_text(json.dumps(chosen, indent=1) + "\n")
     sizes = [len(committee.load(path).names) for path in options.work.glob("train_*.npz")]
-    about = {
-        "steps": checkpoint["step"],
-        "cpu_seconds": round(checkpoint["seconds"]),
-        "near_zero": {
+    about = runs.provenance(
+        steps=checkpoint["step"],
+        cpu_seconds=round(checkpoint["seconds"]),
+        near_zero={
             "least": float(min(zero["small"].min(), levels["small"].min(), records["small"].min())),
             "gradient_at_reference": gradient_at_reference(net, options.work),
         },
-        "seed": options.seed,
-        "scale": options.scale,
-        "width": net.width,
-        "hidden": net.hidden,
-        "parameters": sum(value.numel() for value in net.parameters()),
-        "bytes": weights.stat().st_size,
-        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-        "photographs": {name: len(ids) for name, ids in chosen.items()},
-        "training_crops": int(np.sum(sizes)),
-        "held_out_types": list(distortions.HELD_OUT),
-        "training_types": list(distortions.TRAINING),
-        "weights": dict(zip(committee.MEMBERS, committee.weights().round(4).tolist(), strict=True)),
-        "published": committee.PUBLISHED,
-        "temperature": committee.TEMPERATURE,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }
+        seed=options.seed,
+        scale=options.scale,
+        width=net.width,
+        hidden=net.hidden,
+        parameters=sum(value.numel() for value in net.parameters()),
+        bytes=weights.stat().st_size,
+        sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
+        photographs={name: len(ids) for name, ids in chosen.items()},
+        training_crops=int(np.sum(sizes)),
+        held_out_types=list(distortions.HELD_OUT),
+        training_types=list(distortions.TRAINING),
+        weights=dict(zip(committee.MEMBERS, committee.weights().round(4).tolist(), strict=True)),
+        published=committee.PUBLISHED,
+        temperature=committee.TEMPERATURE,
+    )
     (out / "provenance.json").write_text(json.dumps(about, indent=1) + "\n")
     print(table.round(3).to_string())
     print(monotone(levels).round(3).to_string())

@@ -1,10 +1,11 @@
-"""Figures of the appendix on PieAPP-small: its agreement with metrics, and how its error grows."""
+"""Figures and table of the appendix on PieAPP-small: agreement, and how its error grows."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from humimp.figures import style
+from humimp.figures.table1 import Table
 
 _NAMES = {"small": "PieAPP-small", "MSE": "squared error"}
 _SETS = {"held-out types": ("vermillion", "o"), "trained types": ("blue", "s")}
@@ -87,3 +88,31 @@ def growth(levels: pd.DataFrame, near_zero: pd.DataFrame) -> Figure:
         right.set_title("near zero")
         right.legend(loc="upper left")
     return figure
+
+
+def comparison(table: pd.DataFrame) -> Table:
+    """Agreement of PieAPP-small with the committee, its members and others, as a table.
+
+    Parameters
+    ----------
+    table
+        As ``training/evaluate_pieapp_small.py`` writes it: one row per ``set`` and ``measure``,
+        with ``small_accuracy`` (share of pairs that PieAPP-small and the measure order alike) and
+        ``small_spearman``.
+    """
+    wide = table.set_index(["measure", "set"])[["small_accuracy", "small_spearman"]].unstack("set")
+    columns = [(value, name) for name in _SETS for value in ("small_accuracy", "small_spearman")]
+    headings = [
+        f"{'pairs alike' if value == 'small_accuracy' else 'Spearman'}, {name}"
+        for value, name in columns
+    ]
+    names = [one for one in dict.fromkeys(table["measure"]) if one != "small"]
+    rows = tuple(
+        (
+            (_NAMES.get(name, name), *(f"{wide.loc[name, column]:.3f}" for column in columns)),
+            frozenset[int](),
+            False,
+        )
+        for name in names
+    )
+    return Table(("PieAPP-small with", *headings), rows)
