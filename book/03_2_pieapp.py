@@ -23,7 +23,7 @@ classifier = "mobilenet_v2"  # "mobilenet_v2", "resnet50" or "resnet50_he2016"
 images = "photographs"  # "photographs" (20, with the package) or "imagenet1000" (the paper's)
 n_images = 20  # how many of them, from the first on
 size = 224  # side of the square images in pixels; the paper's is 299
-cost = "HaarPSI"  # ground cost: "HaarPSI" or "SSIM" (1 minus it), or the paper's "PieAPP"
+cost = "PieAPP-small"  # ground cost: "PieAPP-small", the paper's "PieAPP", "HaarPSI" or "SSIM"
 steps = 100  # N, the largest number of steps
 step_size = 0.1  # ε, the length of a step
 lam = 1.0  # λ, the price of the ground cost
@@ -79,7 +79,8 @@ here = book.start("03_2_pieapp")
 #
 # {glue:text}`n_images` photographs of ImageNet classes at {glue:text}`size` × {glue:text}`size` pixels and {glue:text}`classifier` as the classifier $\theta$; the paper has {glue:text}`paper_images` photographs at {glue:text}`paper_size` × {glue:text}`paper_size` and a ResNet-50.
 # $N = $ {glue:text}`steps`, $\varepsilon = $ {glue:text}`step_size` and $\lambda = $ {glue:text}`lam`. The ground cost is {glue:text}`cost`, {glue:text}`stand_in`.
-# (HaarPSI compares how two images respond to Haar wavelets at three scales {cite:p}`reisenhofer2018haar`; PieAPP is a network that was trained on which of two pictures people find closer to a third {cite:p}`prashnani2018pieapp`.)
+# (PieAPP is a network that was trained on which of two pictures people find closer to a third {cite:p}`prashnani2018pieapp`; its weights are a download of 247 MB. PieAPP-small is this edition's own: a slim network of the same architecture, trained to agree with a committee of published measures.
+# It comes with the package, it does not hold PieAPP's weights, and {doc}`the appendix <a1_pieapp_small>` says how good it is. HaarPSI {cite:p}`reisenhofer2018haar` and SSIM {cite:p}`wang2004image` can be chosen instead.)
 #
 # Only photographs that the classifier gets right are attacked. The **success rate** is the share of those whose label is wrong afterwards, as the paper defines it. It is asked of the image *as it is saved*: 8 bit per channel, written to a PNG file and read again. Distances are
 # between original and attack with values in $[0, 1]$ and are averaged over the successful attacks; LPIPS {cite:p}`zhang2018unreasonable` and DISTS {cite:p}`ding2022image` are times 1000. They are computed with piq {cite:p}`kastryulin2022pytorch`, with the authors' weights.
@@ -87,7 +88,12 @@ here = book.start("03_2_pieapp")
 # `rows` is the list of what is compared. A further line, with any function `(model, images, labels, **options) -> images`, adds a row to the table and a curve and a panel to the figures.
 
 # %%
-price = {"HaarPSI": costs.HaarPSI, "SSIM": costs.SSIM, "PieAPP": costs.PieAPP}[cost]()
+price = {
+    "PieAPP-small": partial(costs.PieAPP, "small"),
+    "PieAPP": costs.PieAPP,
+    "HaarPSI": costs.HaarPSI,
+    "SSIM": costs.SSIM,
+}[cost]()
 common = {"steps": steps, "step_size": step_size, "validate": reading}
 ours = common | {"cost": price, "lam": lam}
 rows = {
@@ -264,7 +270,7 @@ glue("ours_none_success", float(by_reading.loc["Ours (a = 0), none", "success_ra
 # %% [markdown]
 # ## What the price does
 #
-# The ground cost is zero at the original and nowhere smaller, so its gradient vanishes there: **the first step of Algorithm 1 does not see the cost at all**, whatever $\lambda$. With $a = 0$, $N = 1$ is enough for {glue:text}`one_step:.0f` % of the images. Only later steps weigh the cost against the loss, and the weight
+# The ground cost is zero at the original and nowhere smaller, so the gradient that Algorithm 1 gets there is zero: **the first step does not see the cost at all**, whatever $\lambda$. (PieAPP's cost has a kink at the original, made by its ReLUs, and automatic differentiation takes the slope 0 there.) With $a = 0$, $N = 1$ is enough for {glue:text}`one_step:.0f` % of the images. Only later steps weigh the cost against the loss, and the weight
 # depends on the scale of both. At $a = $ {glue:text}`a_most`, where more steps are taken, the table turns $\lambda$ up and down.
 
 # %% tags=["nbval-ignore-output"]
@@ -298,7 +304,7 @@ glue("lam_many", f"{10_000 * lam:g}")
 # %% [markdown]
 # Without any price, $1000\,c_0$ ends at {glue:text}`cost_zero:.2f`; at $\lambda = $ {glue:text}`lam` it ends at {glue:text}`cost_one:.2f`, at {glue:text}`lam_hundred` at {glue:text}`cost_hundred:.2f`, and at {glue:text}`lam_many` at {glue:text}`cost_many:.1f`. Where a price changes nothing, the gradient of the cost is too
 # small beside that of the loss to be heard; where it makes the cost *larger*, the steps against the cost are so long, at a fixed step size, that they overshoot. The page keeps the paper's $\lambda$ all the same. Which price is right depends on the scale of the cost,
-# because $\lambda$ trades loss for cost in the cost's own unit ({doc}`03_method`).
+# because $\lambda$ trades loss for cost in the cost's own unit ({doc}`03_method`). {ref}`Table E6 <tab-lambda>` in the appendix looks at prices about 1, and asks LPIPS and DISTS.
 
 # %% [markdown]
 # ## Figure 3: the attacks, pixel by pixel
@@ -388,13 +394,13 @@ glue("grain", 100 / int(summary["n"].iloc[0]))
 #     model,
 #     datasets.folder("my_photographs"),
 #     out="my_run",  # records, attacked images, provenance
-#     options={"cost": costs.HaarPSI(), "confidence": 1.0},
+#     options={"cost": costs.PieAPP("small"), "confidence": 1.0},
 #     measures={"l2": distances.l2, "linf": distances.linf},
 # )
 # print(evaluate.table(records))
 # ```
 #
-# For the attacked images alone, call the attack: `attacks.imperceptible(model, images, labels, cost=costs.HaarPSI())` returns a tensor like `images`, of valid 8-bit images.
+# For the attacked images alone, call the attack: `attacks.imperceptible(model, images, labels, cost=costs.PieAPP("small"))` returns a tensor like `images`, of valid 8-bit images.
 
 # %% [markdown]
 # ## What came out

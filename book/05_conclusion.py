@@ -54,7 +54,7 @@
 # %% [markdown]
 # ## What is open
 #
-# - **PieAPP as the cost**, the paper's main choice, and the rivals PerC_AL, PPGD and LPA: without them, Table 1 and claims 2 and 3 are half answered.
+# - **PieAPP itself as the cost**, the paper's choice, in place of a small one, and the rivals PerC_AL, PPGD and LPA: without them, Table 1 and claims 2 and 3 are half answered.
 # - **The paper's scale**: a thousand photographs at its size, and its classifier.
 # - **Sections 4.2 and 4.3**: the training, its fifty models for each attack, and the slopes.
 # - **Photographs with real countries.** Public ones exist now ({doc}`page 2 <02_related_work>`), though not for ImageNet itself.

@@ -81,8 +81,14 @@ class PieAPP:
     Parameters
     ----------
     weights
-        ``"official"``, the published weights (247 MB, see `humimp.weights`), or a file that
-        `humimp.weights.read` reads.
+        ``"official"``
+            the published weights (247 MB, see `humimp.weights`);
+        ``"small"``
+            PieAPP-small, which comes with the package: the same architecture, slim, trained by this
+            project on the preferences of a committee of metrics. It does not hold PieAPP's weights
+            (the book's appendix says what it can do);
+        a file
+            that `humimp.weights.read` reads.
     stride, patches, precision
         See `humimp.pieapp.Distance`.
 
@@ -96,7 +102,7 @@ class PieAPP:
 
     def __init__(
         self,
-        weights: Literal["official"] | str | Path = "official",
+        weights: Literal["official", "small"] | str | Path = "official",
         *,
         stride: int = 27,
         patches: int = 192,
@@ -132,10 +138,11 @@ class PieAPP:
 
 def _pieapp_weights(which: str) -> tuple[dict[str, Tensor], str]:
     """Read weights by name or from a file; also give the SHA-256 of the file."""
-    if which == "official":
-        return weights.load("pieapp"), weights.sha256("pieapp")
+    names = {"official": "pieapp", "small": "pieapp_small"}
+    if which in names:
+        return weights.load(names[which]), weights.sha256(names[which])
     if not Path(which).suffix:
-        raise ValueError(f"weights: expected 'official' or a file, got {which!r}")
+        raise ValueError(f"weights: expected 'official', 'small' or a file, got {which!r}")
     state = weights.read(which)
     return state, hashlib.sha256(Path(which).read_bytes()).hexdigest()
 

@@ -176,7 +176,7 @@ _FILES: Mapping[str, tuple[_File, ...]] = {
     "pieapp_small": (
         _File(
             "pieapp_small.safetensors",
-            "5c2554aff99e4222699875dc385e1bf4bb9fa3f6dff9b210915b5a0df85c1955",
+            "b1c79b52dd66d96cc18b9e72f0dee678379e645298e4828f92645fe7a50cc655",
             package="humimp",
             member="data/pieapp_small.safetensors",
         ),

@@ -489,7 +489,7 @@ def test_cost_checks_what_it_gets(saved):
         cost.at(255 * images(1, 3, 64, 64))
     with pytest.raises(ValueError, match="expected the shape of the originals"):
         cost(images(1, 3, 64, 64), images(1, 3, 64, 65))
-    with pytest.raises(ValueError, match="expected 'official' or a file, got 'offical'"):
+    with pytest.raises(ValueError, match="expected 'official', 'small' or a file, got 'offical'"):
         costs.PieAPP("offical")
 
 

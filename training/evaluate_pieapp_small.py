@@ -229,6 +229,7 @@ def main() -> None:
     trained = training.network(0)
     trained.load_state_dict(checkpoint["network"])
     safetensors.torch.save_file(training.finished(trained, options.scale), weights)
+    weights.chmod(0o644)
     scale = committee.Scale(np.load(options.run / "scale.npz")["knots"])
     net = pieapp.from_state(
         {name: value.float() for name, value in safetensors.torch.load_file(weights).items()}
@@ -258,7 +259,8 @@ def main() -> None:
         steps=checkpoint["step"],
         cpu_seconds=round(checkpoint["seconds"]),
         near_zero={
-            "least": float(min(zero["small"].min(), levels["small"].min(), records["small"].min())),
+            "least": float(min(zero.loc[zero["part"] > 0, "small"].min(), records["small"].min())),
+            "at_reference": float(zero.loc[zero["part"] == 0, "small"].abs().max()),
             "gradient_at_reference": gradient_at_reference(net, options.work),
         },
         seed=options.seed,
