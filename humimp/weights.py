@@ -176,7 +176,7 @@ _FILES: Mapping[str, tuple[_File, ...]] = {
     "pieapp_small": (
         _File(
             "pieapp_small.safetensors",
-            "b1c79b52dd66d96cc18b9e72f0dee678379e645298e4828f92645fe7a50cc655",
+            "d03b0f3d3f66c330978701ad4807b21b0460b79ba61e6d6c35abfe8a098e9d74",
             package="humimp",
             member="data/pieapp_small.safetensors",
         ),
