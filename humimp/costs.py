@@ -75,8 +75,9 @@ class HaarPSI:
 class PieAPP:
     """The perceptual error of Prashnani et al. (2018), the paper's ground cost (section 3.2).
 
-    Images must have 64 pixels at least each way. The value may fall slightly below 0. Weights at
-    whose reference the error is not 0 (`humimp.pieapp.Network.at_reference`) are refused.
+    Images must have 64 pixels at least each way. Rows and columns beyond the last whole patch (the
+    last (size − 64) mod stride of them) are not seen. The value may fall slightly below 0. Weights
+    at whose reference the error is not 0 (`humimp.pieapp.Network.at_reference`) are refused.
 
     Parameters
     ----------

@@ -510,3 +510,15 @@ def test_attack_with_remembered_references_is_the_plain_one():
     )
     assert not torch.equal(plain, originals)
     assert torch.allclose(plain, remembered, atol=1e-9)
+
+
+def test_pixels_beyond_the_last_whole_patch_are_not_seen():
+    network = random_network()
+    network.centre()
+    reference = images(1, 3, 91 + 10, 64)
+    changed = reference.clone()
+    changed[:, :, 91:] = 0.5
+    for measure in (by_piq(network), network, pieapp.Distance(network)):
+        assert measure(reference, changed).abs().max() < 1e-12
+    changed[:, :, 90] = 0.5
+    assert pieapp.Distance(network)(reference, changed).abs().max() > 1e-6

@@ -13,7 +13,7 @@ import torch
 
 from humimp import attacks, classifiers, costs, datasets, distances, evaluate
 
-LAMBDAS = (0.0, 0.1, 0.3, 1.0, 3.0)
+LAMBDAS = (0.0, 0.3, 1.0, 3.0)
 #: Readings of line 9 and confidences: the paper's two ends, and the far end without truncation.
 SETTINGS = (("truncate", 0.0), ("truncate", 5.0), ("none", 5.0))
 
