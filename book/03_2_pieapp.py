@@ -406,5 +406,5 @@ glue("grain", 100 / int(summary["n"].iloc[0]))
 # ## What came out
 #
 # Algorithm 1 and PGD work as described: on the run shown here they fool {glue:text}`classifier` at a distance of the same order as the paper's. Confidence does what the paper says: it buys resistance to both defences, and visibility is the price. But two things that the paper credits to the perceptual cost are not
-# seen to come from it. Most of the distance at $a = 0$ is made by truncation, in line 9, and equally so for PGD. And where one step is enough, the cost has no say, since its gradient is zero at the original. Whether another ground cost does better in the steps after the first is left open here.
+# seen to come from it. Most of the distance at $a = 0$ is made by truncation, in line 9, and equally so for PGD. And where one step is enough, the cost has no say, since its gradient is zero at the original. What PieAPP-small does in the steps after the first is measured in {doc}`the appendix <a1_pieapp_small>`; what PieAPP itself would do is left open here.
 # Next: {doc}`how geographic bias is measured <04_1_bias_metric>`.
