@@ -14,7 +14,7 @@
 # # Appendix: PieAPP-small
 #
 # This page says how PieAPP-small was made, the ground cost of {doc}`page 3.2 <03_2_pieapp>` at the laptop profile. It shows how well it agrees with the measures that it learned from, on photographs and kinds of distortion that it never saw (Figure E4), how it behaves near zero (Figure E5),
-# and whether it helps Algorithm 1 (Table E6). **PieAPP-small is not PieAPP.** It has PieAPP's architecture, made slim, and none of PieAPP's weights; no person's opinion went into it directly.
+# whether it helps Algorithm 1 (Table E6), and what it costs to compute (Table E7). **PieAPP-small is not PieAPP.** It has PieAPP's architecture, made slim, and none of PieAPP's weights; no person's opinion went into it directly.
 #
 # The numbers come from one training run, whose records are in `results/pieapp_small`; the scripts are in `training/`. This page only reads and draws them.
 
@@ -26,6 +26,7 @@ from myst_nb import glue
 
 from humimp import costs, paper
 from humimp.figures import pieapp_small, table1
+from humimp.figures.table1 import Table
 from humimp.pages import Project
 from humimp.pieapp import PATCH
 
@@ -198,6 +199,50 @@ for prefix, (validate, confidence) in zip(("first", "firm", "free"), words, stri
 #
 # The prices that are better than none by both judges, at no loss of success, are {glue:text}`first_better` at $a = 0$, {glue:text}`firm_better` at $a = 5$ and {glue:text}`free_better` without truncation. A higher price does harm: at the paper's step size, the steps against the cost overshoot. With {glue:text}`n_attacked` photographs, differences of less than one per cent are no evidence about
 # other photographs.
+
+# %% [markdown]
+# ## What it costs to compute
+#
+# PieAPP sits inside the attack, once an iteration, so its speed decides what can be run. The package's `pieapp.Distance` computes what piq's PieAPP computes, for any width, and keeps the original's features for the whole attack. The table times the value with its gradient, both on the same weights and images in the same process.
+
+# %% tags=["remove-output", "hide-input"]
+files = [folder.parent / "benchmarks" / f"{name}.json" for name in ("pieapp", "pieapp_small")]
+timed = [json.loads(file.read_text()) for file in files]
+rows = []
+for record in timed:
+    asked = record["options"]
+    network = "PieAPP-small" if asked["weights"] == "small" else f"width {asked['width']}"
+    for name, found in record["measured"].items():
+        cells = (
+            name.replace("Distance", "humimp"),
+            network,
+            f"{asked['size']} × {asked['size']}",
+            f"{found['seconds_median']:.3f}",
+            f"{found['ratio_to_piq_median_of_turns']:.2f}",
+            f"{found['peak_bytes'] / 1e9:.2f}",
+            f"{found['gradient_cosine']:.4f}",
+        )
+        rows.append((cells, frozenset(), False))
+headings = ("", "Network", "Image", "Seconds", "× piq's speed", "Memory (GB)", "Cosine")
+glue("tab_speed", Table(headings, tuple(rows)), display=True)
+glue("speed_machine", timed[0]["machine"])
+glue("speed_threads", timed[0]["threads"])
+glue("speed_repeats", timed[0]["options"]["repeats"])
+glue("speed_commit", timed[0]["commit"][:7])
+for key, record in zip(("wide", "slim"), timed, strict=True):
+    glue(f"{key}_ratio", record["measured"]["Distance, float32"]["ratio_to_piq_median_of_turns"])
+
+# %% [markdown]
+# ```{glue:figure} tab_speed
+# :name: "tab-speed"
+#
+# **Table E7.** Value and gradient of PieAPP for one image: median of {glue:text}`speed_repeats` turns, taken in alternation, on {glue:text}`speed_machine` ({glue:text}`speed_threads` threads, no GPU; commit {glue:text}`speed_commit`). Width 64 is PieAPP's size, with random weights. The cosine is that between the gradient and piq's. Memory is the peak of a
+# process that does nothing else. `benchmarks/pieapp.py` makes the records.
+# ```
+
+# %% [markdown]
+# In float32, `humimp` is {glue:text}`wide_ratio:.1f` times as fast as piq at PieAPP's size and {glue:text}`slim_ratio:.1f` times at PieAPP-small's. Half precision (bfloat16) turns the gradient and does not pay on this processor. No GPU was at hand. The tests hold values and gradients against piq's for many sizes and strides with random weights, and, where PieAPP's own weights are on the machine, against the value
+# that piq publishes; here they were not.
 
 # %% [markdown]
 # ## What came out
