@@ -2,7 +2,7 @@
 
 :func:`run` can be stopped at any moment, also by pulling the plug, and started again: it goes on
 where it was and ends with the same records, bit for bit. :func:`table` and :func:`curves` turn
-records into the paper's Table 1 and Figure 4.
+records into the paper's Table 1 and Figure 4, and :func:`errors` says how sure Table 1 is.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from humimp import checks, progress, runs, weights
@@ -189,8 +190,8 @@ def table(records: pd.DataFrame) -> pd.DataFrame:
 
         - ``images``: how many there are; ``n``: how many of them are classified correctly when
           clean, which are the ones attacked;
-        - ``success_rate``: in percent, images whose label changed from correct to incorrect
-          divided by ``n`` (Section 3.2);
+        - ``success_rate``: in percent, the number of attacked images whose labels change from
+          correct to incorrect, divided by ``n`` (Section 3.2);
         - each measure: the mean over the images on which the attack succeeded, NaN if there are
           none. LPIPS and DISTS are multiplied by 1000;
         - ``forwards``, ``backwards``: mean passes through the model per attacked image.
@@ -201,9 +202,7 @@ def table(records: pd.DataFrame) -> pd.DataFrame:
         If columns are missing.
     """
     _check_records(records)
-    fixed = {*BEFORE, *AFTER}
-    columns = [str(column) for column in records]
-    measures = [c for c in columns if c not in fixed and not c.startswith("under_")]
+    measures = _measures(records)
     rows = {}
     for name, group in records.groupby("attack", sort=False):
         attacked = group[group["correct"]]
@@ -217,6 +216,62 @@ def table(records: pd.DataFrame) -> pd.DataFrame:
         }
     summary = pd.DataFrame.from_dict(rows, orient="index")
     return summary.rename_axis("attack")
+
+
+def errors(records: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Estimate the standard errors of :func:`table` by the bootstrap (Efron 1979) over images.
+
+    Of the images that an attack was run on, as many are drawn with replacement, and the row of
+    the table is computed from them; the standard deviation over all draws is the standard error.
+    The means over successful images have their number drawn with them. Attacks on equally many
+    images get the same draws, and what else is in the table has no influence.
+
+    Parameters
+    ----------
+    records
+        From :func:`run`, of one attack or several (``pandas.concat``).
+    draws
+        How many times images are drawn, at least 2.
+    seed
+        Of the draws.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by attack, as :func:`table`, in its units, with its columns from ``success_rate``
+        on. NaN where fewer than two images have a value: a single one does not say how much
+        others differ. Draws without a single value are left out.
+
+    Raises
+    ------
+    ValueError
+        If columns are missing, or ``draws`` or ``seed`` is no such number.
+
+    Notes
+    -----
+    An error of 0 means that all images agree, such as 100 % success. It does not mean that others
+    would: of n successes in n tries one may say, with 95 % confidence, that the rate is above
+    100 · 0.05^(1/n) per cent.
+    """
+    _check_records(records)
+    checks.count(draws, "draws", low=2)
+    checks.count(seed, "seed")
+    measures = _measures(records)
+    rows = {}
+    for name, group in records.groupby("attack", sort=False):
+        attacked = group[group["correct"]]
+        n = len(attacked)
+        chosen = np.random.default_rng(seed).integers(max(n, 1), size=(draws, n))
+        cells = chosen + n * np.arange(draws)[:, None]
+        times = np.bincount(cells.ravel(), minlength=draws * n).reshape(draws, n)
+        won = attacked["success"]
+        values = {
+            "success_rate": 100 * won.astype(float),
+            **{measure: _scale(measure) * attacked[measure].where(won) for measure in measures},
+            **{column: attacked[column] for column in AFTER},
+        }
+        rows[name] = {column: _spread(times, one.to_numpy()) for column, one in values.items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("attack")
 
 
 def curves(records: pd.DataFrame) -> pd.DataFrame:
@@ -664,6 +719,27 @@ def _check_records(records: pd.DataFrame) -> None:
             f"records: the columns {', '.join(missing)} are missing; pass what run() or load() "
             "returned"
         )
+
+
+def _measures(records: pd.DataFrame) -> list[str]:
+    """Return the columns of measures."""
+    fixed = {*BEFORE, *AFTER}
+    columns = [str(column) for column in records]
+    return [c for c in columns if c not in fixed and not c.startswith("under_")]
+
+
+def _spread(times: NDArray[np.int64], values: NDArray[np.float64]) -> float:
+    """Return the standard deviation of means over draws.
+
+    ``times`` says how often each image is in each draw, (draws, n); ``values`` are the images',
+    (n,), NaN for those that are left out of the mean.
+    """
+    there = ~np.isnan(values)
+    if there.sum() < 2:
+        return float("nan")
+    counts = times[:, there].sum(1)
+    sums = times[:, there] @ values[there]
+    return float((sums[counts > 0] / counts[counts > 0]).std(ddof=1))
 
 
 def _scale(measure: str) -> int:

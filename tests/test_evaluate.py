@@ -707,6 +707,100 @@ def test_table_averages_over_successful_images_and_counts_correct_ones() -> None
     assert table.loc["second", "forwards"] == 3
 
 
+def test_success_rate_is_labels_changed_from_correct_to_incorrect_over_correct_ones() -> None:
+    """The paper's definition, Section 3.2, counted from the labels alone."""
+    records = records_by_hand()
+    records.loc[3, "predicted"] = 4  # an image that was wrong and is right now does not count
+    for name, group in records.groupby("attack"):
+        right = [row for row in group.itertuples() if row.clean == row.label]
+        changed = [row for row in right if row.predicted != row.label]
+        rate = evaluate.table(records).loc[name, "success_rate"]
+        assert rate == pytest.approx(100 * len(changed) / len(right))
+
+
+def test_success_of_a_run_is_the_label_changing_from_correct_to_incorrect(tmp_path: Path) -> None:
+    """A wrong answer that stays wrong, or a right one that stays right, is no success."""
+    x, labels, ids = dataset()
+    labels[2] = 1 - labels[2]
+    records = evaluated(tmp_path, dataset=(x, labels, ids), options={"by": 0.3})
+    changed = (records["clean"] == records["label"]) & (records["predicted"] != records["label"])
+    assert records["success"].tolist() == changed.tolist()
+    assert 0 < records["success"].sum() < records["correct"].sum() < len(records)
+    rate = evaluate.table(records)["success_rate"].item()
+    assert rate == pytest.approx(100 * changed.sum() / (records["clean"] == records["label"]).sum())
+
+
+def many(n: int, rate: float = 1.0, attack: str = "many") -> pd.DataFrame:
+    """Make records of n attacked images with random distances, some of them without success."""
+    generator = np.random.default_rng(5)
+    success = generator.random(n) < rate
+    return pd.DataFrame(
+        {
+            "id": [str(k) for k in range(n)], "label": 1, "attack": attack, "clean": 1,
+            "correct": True, "predicted": np.where(success, 2, 1), "success": success,
+            "margin": 0.0, "l2": generator.gamma(2, size=n), "lpips": generator.gamma(2, size=n),
+            "forwards": generator.integers(1, 9, n).astype(float), "backwards": 1.0,
+        }
+    )  # fmt: skip
+
+
+def test_errors_are_those_of_a_mean_where_all_images_count() -> None:
+    """The bootstrap of a mean has the closed form s / √n · √((n − 1) / n)."""
+    records = many(40)
+    draws = 20_000
+    errors = evaluate.errors(records, draws=draws).loc["many"]
+    for column, scale in {"l2": 1, "lpips": 1000, "forwards": 1}.items():
+        exact = scale * records[column].std(ddof=0) / np.sqrt(40)
+        # The error of a standard deviation from as many draws, four times.
+        assert errors[column] == pytest.approx(exact, rel=4 / np.sqrt(2 * draws))
+    assert errors["backwards"] == errors["success_rate"] == 0
+
+
+def test_the_error_of_the_success_rate_is_a_share_s() -> None:
+    records = many(30, rate=0.7)
+    p = records["success"].mean()
+    errors = evaluate.errors(records, draws=20_000)
+    exact = 100 * np.sqrt(p * (1 - p) / 30)
+    assert errors.loc["many", "success_rate"] == pytest.approx(exact, rel=0.02)
+
+
+def test_errors_are_what_a_plain_loop_over_draws_of_images_finds() -> None:
+    records = pd.concat([many(12, rate=0.3), many(9, rate=0.5, attack="other")])
+    records.loc[records["id"] == "3", ["correct", "success"]] = False
+    errors = evaluate.errors(records, draws=50, seed=4)
+    for name, group in records.groupby("attack", sort=False):
+        attacked = group[group["correct"]]
+        generator = np.random.default_rng(4)
+        chosen = generator.integers(len(attacked), size=(50, len(attacked)))
+        tables = pd.concat(evaluate.table(attacked.iloc[row]) for row in chosen)
+        for column in errors:
+            assert errors.loc[name, column] == pytest.approx(tables[column].std(), rel=1e-10)
+    assert list(errors) == list(evaluate.table(records))[2:]
+
+
+def test_errors_are_deterministic_and_the_same_alone_and_beside_others() -> None:
+    one, other = many(12, rate=0.5), many(8, attack="other")
+    both = evaluate.errors(pd.concat([other, one]))
+    pd.testing.assert_frame_equal(both.loc[["many"]], evaluate.errors(one))
+    assert evaluate.errors(one, seed=1).loc["many", "l2"] != both.loc["many", "l2"]
+
+
+def test_a_single_value_has_no_error() -> None:
+    records = many(6)
+    records.loc[1:, "success"] = False
+    errors = evaluate.errors(records).loc["many"]
+    assert np.isnan(errors["l2"])
+    assert errors["success_rate"] > 0
+    records["correct"] = False
+    assert evaluate.errors(records).loc["many"].isna().all()
+
+
+@pytest.mark.parametrize("given", [{"draws": 1}, {"draws": 2.5}, {"seed": -1}])
+def test_draws_that_cannot_be_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(given))}: expected"):
+        evaluate.errors(many(4), **given)
+
+
 def test_curves_are_shares_of_the_correctly_classified() -> None:
     curves = evaluate.curves(records_by_hand())
     first = curves[curves["attack"] == "first"]
@@ -727,7 +821,7 @@ def test_curves_leave_out_defences_that_an_attack_was_run_without() -> None:
     assert curves.groupby("attack").size().to_dict() == {"first": 3, "second": 1}
 
 
-@pytest.mark.parametrize("summary", [evaluate.table, evaluate.curves])
+@pytest.mark.parametrize("summary", [evaluate.table, evaluate.errors, evaluate.curves])
 def test_something_else_than_records_is_refused(summary: Any) -> None:
     with pytest.raises(ValueError, match=r"records: the columns success, margin are missing; pass"):
         summary(records_by_hand().drop(columns=["success", "margin"]))
