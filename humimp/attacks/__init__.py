@@ -5,10 +5,24 @@ unless the caller asks otherwise; each image's result is what it would be alone.
 nothing, prints nothing and leaves the model as it is.
 """
 
+from humimp.attacks.alma import alma
+from humimp.attacks.ddn import ddn
 from humimp.attacks.imperceptible import imperceptible
+from humimp.attacks.lpa import lpa
 from humimp.attacks.no_attack import no_attack
 from humimp.attacks.pgd_l2 import pgd_l2
 from humimp.attacks.pgd_step import pgd_step
+from humimp.attacks.ppgd import ppgd
 from humimp.attacks.ssim_step import ssim_step
 
-__all__ = ["imperceptible", "no_attack", "pgd_l2", "pgd_step", "ssim_step"]
+__all__ = [
+    "alma",
+    "ddn",
+    "imperceptible",
+    "lpa",
+    "no_attack",
+    "pgd_l2",
+    "pgd_step",
+    "ppgd",
+    "ssim_step",
+]
