@@ -1,0 +1,172 @@
+"""What the two NPTM attacks share: the start, the margin loss, the distance and the projections."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from humimp import checks
+from humimp.attacks._steps import Model, margin
+from humimp.attacks._steps import begin as check
+
+Features = Callable[[Tensor], Tensor]
+Projection = Literal["newton", "bisection"]
+
+_OVERSHOOT = 0.1  # how far Newton's method aims inside the bound, and by how much it goes further
+_NEWTON_STEPS = 10
+_HALVINGS = 10
+
+
+def begin(
+    model: Model,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    features: Features,
+    projection: str,
+    h: float,
+    noise: float,
+    generator: torch.Generator | None,
+    steps: int,
+    step_size: float,
+    confidence: float,
+    validate: str,
+    targeted: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Check what an attack was given and make its start.
+
+    Returns
+    -------
+    labels, adversarial, reference, active
+        The labels on the images' device; a copy of the images, those to be attacked with noise;
+        φ of the images, shape (N, D); indices of the images to be attacked, which are those that
+        the model does not misclassify.
+    """
+    labels = check(
+        model, images, labels,
+        steps=steps, step_size=step_size, confidence=confidence, validate=validate,
+    )  # fmt: skip
+    if not callable(features):
+        raise ValueError(
+            f"features: expected a function images → (N, D), got {type(features).__name__}; "
+            "humimp.features.alexnet() makes one, humimp.features.of(model) another"
+        )
+    checks.choice(projection, "projection", ("newton", "bisection"))
+    checks.number(h, "h", above=0)
+    checks.number(noise, "noise", low=0)
+    adversarial = images.detach().clone()
+    with torch.no_grad():
+        logits = model(adversarial)
+        checks.logits(logits, labels)
+        active = (margin(logits, labels, targeted) <= 0).nonzero()[:, 0]
+        reference = embed(features, adversarial)
+    if generator is None:
+        generator = torch.Generator().manual_seed(0)
+    drawn = torch.randn(images.shape[1:], generator=generator, device=generator.device)
+    adversarial[active] += noise * drawn.to(images)
+    return labels, adversarial, reference, active
+
+
+def embed(features: Features, images: Tensor) -> Tensor:
+    """Return φ, checked, shape (N, D)."""
+    found = features(images)
+    shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(images):
+        raise ValueError(
+            f"features: expected one vector per image, shape ({len(images)}, D), got {shape}"
+        )
+    if not bool(torch.isfinite(found.detach()).all()):
+        raise ValueError("features: NaN or infinite values; expected finite ones for every image")
+    if images.requires_grad and not found.requires_grad:
+        raise ValueError(
+            "features: they carry no gradient; take torch.no_grad, torch.inference_mode or "
+            ".detach() out of the function"
+        )
+    return found
+
+
+def wide(values: Tensor) -> Tensor:
+    """Shape one value per image, (N,), so that it multiplies images."""
+    return values[:, None, None, None]
+
+
+def dot(one: Tensor, other: Tensor) -> Tensor:
+    """Return the inner product for each image, shape (N,)."""
+    return (one * other).sum((1, 2, 3))
+
+
+def project(
+    features: Features,
+    original: Tensor,
+    reference: Tensor,
+    images: Tensor,
+    bound: float,
+    how: Projection,
+) -> Tensor:
+    """Bring images back within the bound: d(x, x0) ≤ bound (Laidlaw et al. 2021, appendix).
+
+    Parameters
+    ----------
+    features
+        φ.
+    original
+        x0: shape (N, C, H, W).
+    reference
+        φ(x0), shape (N, D).
+    images
+        x: same shape as the originals.
+    bound
+        The greatest distance.
+    how
+        ``"newton"`` goes against the gradient of d as far as d − bound, linearly extrapolated,
+        and a little further, until d is within the bound; an image that has not arrived after ten
+        such steps is bisected. ``"bisection"`` halves the way between original and image ten
+        times, and returns the last point that was within the bound.
+
+    Returns
+    -------
+    Tensor
+        Images within the bound. One that is already there stays.
+    """
+    if not len(images):
+        return images
+    if how == "bisection":
+        return _bisect(features, original, reference, images, bound)
+    projected = images.clone()
+    outside = torch.arange(len(images), device=images.device)
+    for _ in range(_NEWTON_STEPS):
+        with torch.enable_grad():
+            x = projected[outside].requires_grad_()
+            distance = (embed(features, x) - reference[outside]).norm(dim=1)
+            far = distance > bound
+            outside = outside[far]
+            if not len(outside):
+                return projected
+            (slope,) = torch.autograd.grad(distance.sum(), x)
+        slope = slope[far]
+        checks.gradient(slope, "the distance between the features")
+        squared = dot(slope, slope)
+        excess = (distance.detach()[far] - bound + _OVERSHOOT) * (1 + _OVERSHOOT)
+        way = torch.where(squared > 0, excess / squared, 0)
+        projected[outside] = (x.detach()[far] - wide(way) * slope).clamp(0, 1)
+    projected[outside] = _bisect(
+        features, original[outside], reference[outside], images[outside], bound
+    )
+    return projected
+
+
+def _bisect(
+    features: Features, original: Tensor, reference: Tensor, images: Tensor, bound: float
+) -> Tensor:
+    """Return the last point within the bound that bisection finds between original and image."""
+    share = torch.ones_like(images[:, 0, 0, 0])
+    low, high = torch.zeros_like(share), torch.ones_like(share)
+    way = images - original
+    with torch.no_grad():
+        for _ in range(1 + _HALVINGS):  # the first looks at the image itself
+            found = embed(features, original + wide(share) * way)
+            inside = (found - reference).norm(dim=1) <= bound
+            low, high = torch.where(inside, share, low), torch.where(inside, high, share)
+            share = (low + high) / 2
+    return torch.where(wide(low) < 1, original + wide(low) * way, images)

@@ -1,0 +1,210 @@
+"""Perceptual Projected Gradient Descent, NPTM (PPGD) in Table 1 (Laidlaw, Singla, Feizi 2021)."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from humimp import checks
+from humimp.attacks._nptm import Features, Projection, begin, dot, embed, project, wide
+from humimp.attacks._steps import Callback, Model, ask, margin, report
+from humimp.images import Validation
+from humimp.images import validate as make_valid
+
+_RESIDUAL = 0.1  # conjugate gradients stop below this squared residual, as in the authors' code
+_FLAT = 1e-4  # a gradient shorter than this is no step, as in the authors' code
+
+
+def ppgd(
+    model: Model,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    features: Features,
+    bound: float = 0.5,
+    steps: int = 5,
+    step_size: float | None = None,
+    cg_steps: int = 5,
+    h: float = 1e-3,
+    confidence: float = 1.0,
+    projection: Projection = "newton",
+    noise: float = 0.01,
+    validate: Validation = "round",
+    targeted: bool = False,
+    generator: torch.Generator | None = None,
+    callback: Callback | None = None,
+) -> Tensor:
+    """Attack images by steps that are steepest in NPTM's perceptual distance.
+
+    With d(x, x′) = ‖φ(x) − φ(x′)‖₂ and J the Jacobian of φ at the present image, each step is the
+    greatest gain of the linearised loss for a given change of the linearised features,
+
+        δ = η (JᵀJ)⁻¹∇ℓ / ‖J (JᵀJ)⁻¹∇ℓ‖,  ‖Jδ‖ = η,
+
+    after which the image is projected on d(x0, x) ≤ ε. The system is solved by conjugate
+    gradients, Jv found by finite differences. ℓ is the margin loss, the greatest other logit less
+    logit y, up to κ.
+
+    Parameters
+    ----------
+    model
+        f: images in [0, 1] → logits (N, K). It is left as it is: no gradient reaches parameters.
+    images
+        x0: shape (N, C, H, W), C = 1 or 3, values in [0, 1].
+    labels
+        y: shape (N,), the true labels; the classes to reach if ``targeted``.
+    features
+        φ: images → (N, D), on the images' device. It says which network measures:
+        `humimp.features.alexnet` (externally bounded) or `humimp.features.of` the classifier
+        (self-bounded). It is called with values a little outside [0, 1], too.
+    bound
+        ε, the greatest distance d.
+    steps
+        The number of steps, at least 1.
+    step_size
+        η, in units of d; 2 ε / steps by default.
+    cg_steps
+        Iterations of conjugate gradients in each step; they end early for an image whose squared
+        residual is below 0.1, as in the authors' code.
+    h
+        Of the finite difference Jv ≈ (φ(x + h v) − φ(x)) / h.
+    confidence
+        κ ≥ 0: an image whose margin has reached κ takes no further step, since the gradient of the
+        loss is 0 there.
+    projection
+        ``"newton"`` or ``"bisection"``.
+    noise
+        Standard deviation of the normal noise that is added to the images at the start.
+    validate
+        How the result is made valid after the last projection: ``"round"`` or ``"truncate"``
+        (8 bit) or ``"none"`` (clamp only). Nothing is rounded before. Rounding can carry an image
+        over the bound, and over the border of its class.
+    targeted
+        Whether to reach ``labels`` instead of leaving them.
+    generator
+        Where the noise comes from. It is drawn once for all images, which thus start as they would
+        alone; None draws the same each time.
+    callback
+        Called as ``callback(step, images, active)`` after each step: the number of the step from
+        1, a copy of all images as they are, shape (N, C, H, W), before ``validate``, and a boolean
+        mask, shape (N,), of those that took the step.
+
+    Returns
+    -------
+    Tensor
+        Same shape, dtype and device as ``images``, valid as ``validate`` says. An image that is
+        misclassified from the start is returned as it came.
+
+    Raises
+    ------
+    ValueError
+        For bad input (see `humimp.checks`), features that are not one finite vector per image, or
+        a gradient that is not finite.
+
+    Notes
+    -----
+    Default options are those of the authors' code. It differs from this function in that it
+    attacks misclassified images too, stops conjugate gradients for a batch as a whole, adds up
+    the gradients of successive Newton steps, and bisects the whole batch if one image needs it.
+
+    One step costs one forward and one backward pass of the model and, in φ, at most
+    ``cg_steps`` + 3 forward and ``cg_steps`` backward passes, and one of each for every Newton
+    step. One forward pass of each comes before. Images that are done leave the batch.
+    """
+    checks.count(steps, "steps", low=1)
+    checks.count(cg_steps, "cg_steps", low=1)
+    checks.number(bound, "bound", above=0)
+    size = 2 * bound / steps if step_size is None else step_size
+    labels, adversarial, reference, active = begin(
+        model, images, labels, features=features, projection=projection, h=h, noise=noise,
+        generator=generator, steps=steps, step_size=size, confidence=confidence,
+        validate=validate, targeted=targeted,
+    )  # fmt: skip
+
+    images, attacked = images.detach(), active
+    for step in range(1, steps + 1):
+        if not len(active):
+            break
+        with torch.enable_grad():
+            x = adversarial[active].requires_grad_()
+            value = margin(ask(model, x, labels[active]), labels[active], targeted)
+            going = value < confidence
+            active = active[going]
+            if not len(active):
+                break
+            (gradient,) = torch.autograd.grad(value.sum(), x)
+        gradient = gradient[going]
+        checks.gradient(gradient, "the margin")
+        x = x.detach()[going]
+        x = (x + steepest(features, x, gradient, size, cg_steps, h)).clamp(0, 1)
+        adversarial[active] = project(
+            features, images[active], reference[active], x, bound, projection
+        )
+        report(callback, step, adversarial, active)
+    adversarial[attacked] = make_valid(adversarial[attacked], validate)
+    return adversarial
+
+
+def steepest(
+    features: Features, images: Tensor, gradient: Tensor, size: float, cg_steps: int, h: float
+) -> Tensor:
+    """Return δ, shape (N, C, H, W): the steepest step among those with ‖Jδ‖ = size.
+
+    It is 0 where the gradient is shorter than 10⁻⁴: a finite difference along it would be lost in
+    rounding.
+    """
+    with torch.enable_grad():
+        x = images.detach().clone().requires_grad_()
+        here = embed(features, x)
+
+    def change(v: Tensor) -> Tensor:
+        """Return Jv, shape (N, D)."""
+        with torch.no_grad():
+            return (embed(features, x + h * v) - here) / h
+
+    def multiply(v: Tensor) -> Tensor:
+        """Return JᵀJv, shape (N, C, H, W)."""
+        return torch.autograd.grad(here, x, change(v), retain_graph=True)[0]
+
+    direction = conjugate_gradient(multiply, gradient, cg_steps, _RESIDUAL)
+    length = change(direction).norm(dim=1)
+    steep = (dot(gradient, gradient).sqrt() >= _FLAT) & (length > 0)
+    return wide(torch.where(steep, size / length, 0)) * direction
+
+
+def conjugate_gradient(
+    multiply: Callable[[Tensor], Tensor], b: Tensor, steps: int, tolerance: float
+) -> Tensor:
+    """Solve A x = b for each image by conjugate gradients, from x = 0.
+
+    Parameters
+    ----------
+    multiply
+        v → A v, shape (N, C, H, W); A positive definite.
+    b
+        Shape (N, C, H, W).
+    steps
+        The greatest number of iterations; each multiplies once.
+    tolerance
+        After the first iteration, an image stays as it is once ‖b − A x‖² is below this.
+
+    Returns
+    -------
+    Tensor
+        x, shape (N, C, H, W).
+    """
+    x, r, p = torch.zeros_like(b), b, b
+    squared = dot(r, r)
+    running = torch.ones_like(squared, dtype=torch.bool)
+    for _ in range(steps):
+        product = multiply(p)
+        curvature = dot(p, product)
+        alpha = torch.where(running & (curvature > 0), squared / curvature, 0)
+        x = x + wide(alpha) * p
+        r = r - wide(alpha) * product
+        before, squared = squared, dot(r, r)
+        p = r + wide(torch.where(before > 0, squared / before, 0)) * p
+        running = running & (squared >= tolerance)
+        if not bool(running.any()):
+            break
+    return x
