@@ -1,10 +1,13 @@
-"""Does accuracy depend on income? The bias metric and the F-test of Section 4, and their trial.
+"""Does accuracy depend on income? The bias metric and the tests of Section 4, and their trial.
 
 Records of a classifier become one accuracy per country (:func:`accuracy_by_country`), the slope of
 accuracy on log GDP per capita is fitted by generalised least squares (:func:`slope`), and its
-F-test asks whether it is zero. :func:`simulated_countries` and :func:`assign` deal images out to
-countries at random, with no bias or with one that is known, which is how the test is itself tested
-(:func:`rejection_rates`).
+F-test asks whether it is zero. The slopes of many models, trained in two ways, are compared by
+t-tests (:func:`t_tests`, :func:`compare`).
+
+The tests are tested too: :func:`simulated_countries` and :func:`assign` deal images out to
+countries at random (:func:`rejection_rates`), and :func:`f_power` and :func:`t_power` plant a bias,
+or a difference between slopes, of known size, and count how often the tests find it.
 """
 
 import os
@@ -18,8 +21,9 @@ import pandas as pd
 import statsmodels.api as sm
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
-from humimp import paper
+from humimp import checks, paper
 
 Array = NDArray[np.float64]
 
@@ -101,6 +105,49 @@ class Countries(NamedTuple):
             whose = f" of {_few(group['country'])}" if group["country"].all() else ""
             parts.append(f"{_count(group['n'].sum(), 'image')}{whose} ({reason!s})")
         return f"{text}. Left out: {'; '.join(parts) or 'nothing'}."
+
+
+def by_income(countries: pd.DataFrame, *, groups: int = 4) -> pd.DataFrame:
+    """Pool the images of countries of like income: by default, of each quarter of the countries.
+
+    Parameters
+    ----------
+    countries
+        A row per country with ``n``, ``accuracy`` and ``gdp``: ``kept`` of
+        :func:`accuracy_by_country`.
+    groups
+        How many groups of as many countries each as can be; the poorer groups take those over.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by ``group``, 1 being the poorest: ``countries``, ``n`` and ``accuracy`` of all its
+        images together (0 to 1), ``low`` and ``high``, the least and the greatest GDP per capita.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer countries than groups, or a country has no images.
+    """
+    checks.count(groups, "groups", low=1)
+    if len(countries) < groups:
+        raise ValueError(
+            f"countries: {groups} groups need as many countries at least, got {len(countries)}; "
+            "make fewer groups"
+        )
+    if (countries["n"] < 1).any():
+        raise ValueError("countries: one has no images; leave it out")
+    ordered = countries.sort_values(["gdp", "n"], kind="stable")
+    group = 1 + np.arange(len(ordered)) * groups // len(ordered)
+    table = ordered.assign(right=ordered["accuracy"] * ordered["n"], group=group).groupby("group")
+    pooled = table.agg(
+        countries=("n", "size"),
+        n=("n", "sum"),
+        accuracy=("right", "sum"),
+        low=("gdp", "min"),
+        high=("gdp", "max"),
+    )
+    return pooled.assign(accuracy=pooled["accuracy"] / pooled["n"])
 
 
 def accuracy_by_country(records: pd.DataFrame, gdp: pd.DataFrame | None = None) -> Countries:
@@ -315,6 +362,28 @@ def f_statistics(
     return cast(Array, np.where(pp > 1e-24, f, 0.0))
 
 
+def slopes(
+    accuracies: ArrayLike, log_gdp: ArrayLike, n: ArrayLike, *, covariance: str = "1/sqrt(n)"
+) -> Array:
+    """Compute the slope β of many models at once: :func:`slope` row by row, in closed form.
+
+    Parameters
+    ----------
+    accuracies, log_gdp, n, covariance
+        As in :func:`f_statistics`.
+
+    Returns
+    -------
+    ndarray
+        Shape (R,). A row with NaN, as of a model that diverged, has the slope NaN.
+    """
+    w = 1 / _sigma(np.asarray(n, dtype=float), covariance)
+    g = np.asarray(log_gdp, dtype=float)
+    g = g - w @ g / w.sum()
+    p = np.atleast_2d(np.asarray(accuracies, dtype=float))
+    return cast(Array, p @ (w * g) / (w @ g**2))
+
+
 def permutation_p_value(
     countries: pd.DataFrame, *, covariance: str = "1/sqrt(n)", size: int = 9999, seed: int = 0
 ) -> float:
@@ -405,6 +474,141 @@ def _check_countries(countries: pd.DataFrame) -> tuple[Array, Array, Array]:
     return accuracy, log_gdp, n
 
 
+# --------------------------------------------------------------- slopes of many models, compared
+
+#: The t-tests of Section 4.3: the reading that fits what the paper prints (49 degrees of freedom
+#: for 50 models a side), the one that its words suggest, and that without equal variances.
+T_TESTS = ("paired", "unpaired", "Welch")
+
+
+def t_tests(ours: ArrayLike, other: ArrayLike, *, level: float = 0.95) -> pd.DataFrame:
+    """Test whether one training leaves smaller slopes than another: Section 4.3.
+
+    H₀: mean of ``ours`` ≥ mean of ``other``, against H₁: mean of ``ours`` < mean of ``other``. A
+    positive t speaks for H₁, as in the paper.
+
+    Parameters
+    ----------
+    ours, other
+        Shape (R,): slopes of models trained in two ways, the models of one place being a pair, as
+        those of one random seed. NaN marks a model that diverged.
+    level
+        Of the confidence intervals, between 0 and 1.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by ``test`` (:data:`T_TESTS`), with the columns
+
+        - ``pairs``: how many entered. All three tests use the same models;
+        - ``excluded``: how many pairs were left out because a model of them diverged;
+        - ``difference``: mean of ``other`` minus mean of ``ours``, with its two-sided confidence
+          interval, ``low`` and ``high``;
+        - ``effect``: the difference in standard deviations: of the differences within pairs for
+          the paired test (Cohen's d_z), of the slopes, pooled, for the two others (Cohen's d);
+        - ``t``, ``df`` and the one-sided ``p``.
+
+    Raises
+    ------
+    ValueError
+        If the two have different lengths, a slope is infinite, fewer than two whole pairs are
+        left, or all differences are equal.
+    """
+    a, b = _check_slopes(ours, other, level)
+    excluded = int(np.isnan(a + b).sum())
+    a, b = a[~np.isnan(a + b)], b[~np.isnan(a + b)]
+    pairs = len(a)
+    if pairs < 2:
+        raise ValueError(
+            f"slopes: a t-test needs two pairs or more, got {pairs} ({excluded} left out because a "
+            "model diverged); train more models"
+        )
+    if np.ptp(b - a) <= 1e-12 * max(np.abs(a).max(), np.abs(b).max()):
+        raise ValueError(
+            f"slopes: all {pairs} differences are {b[0] - a[0]:g}, so that there is no scatter to "
+            "compare them with; look whether the models were trained with different seeds"
+        )
+    results = {
+        "paired": stats.ttest_rel(b, a),
+        "unpaired": stats.ttest_ind(b, a),
+        "Welch": stats.ttest_ind(b, a, equal_var=False),
+    }
+    rows = []
+    for test in T_TESTS:
+        t, df = float(results[test].statistic), float(results[test].df)
+        low, high = results[test].confidence_interval(level)
+        effect = t * np.sqrt((1 if test == "paired" else 2) / pairs)
+        row = (pairs, excluded, b.mean() - a.mean(), low, high, effect, t, df, t_p_value(t, df))
+        rows.append(row)
+    columns = ["pairs", "excluded", "difference", "low", "high", "effect", "t", "df", "p"]
+    return pd.DataFrame(rows, index=pd.Index(T_TESTS, name="test"), columns=columns)
+
+
+def compare(betas: pd.DataFrame, ours: str, *, level: float = 0.95) -> pd.DataFrame:
+    """Test one training against each of several others, with Holm's correction.
+
+    Parameters
+    ----------
+    betas
+        A column per training with the slopes of its models, a row per seed.
+    ours
+        Name of the column that is said to have the smaller slopes.
+    level
+        Of the confidence intervals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by ``other`` and ``test``; the columns of :func:`t_tests` and ``holm``: p corrected
+        for testing against all the others, with each kind of test by itself (Holm, 1979).
+
+    Raises
+    ------
+    ValueError
+        As :func:`t_tests`; if there is no such column, or none to compare it with.
+    """
+    others = [name for name in betas if name != ours]
+    if ours not in betas or not others:
+        raise ValueError(
+            f"betas: expected a column {ours!r} and others, got {', '.join(map(str, betas)) or 0}"
+        )
+    tables = {name: t_tests(betas[ours], betas[name], level=level) for name in others}
+    table = pd.concat(tables, names=["other"])
+    return table.assign(holm=table.groupby("test")["p"].transform(holm))
+
+
+def holm(p: ArrayLike) -> Array:
+    """Correct probabilities for multiple testing by Holm's method.
+
+    Parameters
+    ----------
+    p
+        Shape (M,): the probabilities of M tests.
+
+    Returns
+    -------
+    ndarray
+        Shape (M,), each at least as large: those below α belong to the hypotheses that can be
+        rejected with a probability of at most α for one wrong rejection or more.
+    """
+    return cast(Array, multipletests(np.asarray(p, dtype=float), method="holm")[1])
+
+
+def _check_slopes(ours: ArrayLike, other: ArrayLike, level: float) -> tuple[Array, Array]:
+    """Check two series of slopes and return them as arrays."""
+    a, b = (np.asarray(values, dtype=float) for values in (ours, other))
+    if a.ndim != 1 or a.shape != b.shape:
+        raise ValueError(
+            f"slopes: expected two series of one length, got shapes {a.shape} and {b.shape}; "
+            "give NaN for a model that is missing"
+        )
+    if np.isinf(a).any() or np.isinf(b).any():
+        raise ValueError("slopes: one is infinite; give NaN for a model that diverged")
+    if not 0 < level < 1:
+        raise ValueError(f"level: expected a number between 0 and 1, got {level}; e.g. 0.95")
+    return a, b
+
+
 # ------------------------------------------------------------------------- probabilities of tests
 
 
@@ -488,10 +692,16 @@ def simulated_countries(
     Raises
     ------
     ValueError
-        If there are too few images.
+        If there are too few images, or ``gdp`` lacks one of the countries.
     """
     if minimum < 1:
         raise ValueError(f"minimum: every country needs an image; expected ≥ 1, got {minimum}")
+    known = (income() if gdp is None else gdp).reindex(list(SIMULATED))
+    if known["gdp"].isna().any():
+        raise ValueError(
+            f"gdp: no GDP per capita of {_few(known.index[known['gdp'].isna()])}; "
+            "the simulated geography needs it of every country in SIMULATED"
+        )
     shares = np.array([paper.SHARE_US, paper.SHARE_UK, *[0.0] * (len(SIMULATED) - 2)]) / 100
     ranks = np.arange(3, len(SIMULATED) + 1)
     shares[2:] = (1 - shares.sum()) / ranks / (1 / ranks).sum()
@@ -507,14 +717,13 @@ def simulated_countries(
     n = np.floor(exact).astype(int)
     largest = np.argsort(-(exact - n), kind="stable")[: total - n.sum()]
     n[largest] += 1
-    table = (income() if gdp is None else gdp).loc[list(SIMULATED)]
     return pd.DataFrame(
         {
             "country": list(SIMULATED),
-            "name": table["name"].to_list(),
+            "name": known["name"].to_list(),
             "n": n,
-            "gdp": table["gdp"].to_numpy(),
-            "log_gdp": np.log(table["gdp"].to_numpy()),
+            "gdp": known["gdp"].to_numpy(),
+            "log_gdp": np.log(known["gdp"].to_numpy()),
         }
     )
 
@@ -655,7 +864,7 @@ def rejection_rates(
     rows = {}
     for covariance in COVARIANCES:
         rate = (f_statistics(accuracies, g, n, covariance=covariance) > critical).mean()
-        betas = _slopes(accuracies, g, n, covariance)
+        betas = slopes(accuracies, g, n, covariance=covariance)
         error = np.sqrt(rate * (1 - rate) / size)
         rows[covariance] = (rate, error, betas.mean(), betas.std())
     columns = ["rate", "error", "beta", "spread"]
@@ -663,11 +872,141 @@ def rejection_rates(
     return table.rename_axis("covariance")
 
 
-def _slopes(accuracies: Array, log_gdp: Array, n: Array, covariance: str) -> Array:
-    """Return the slope of each row of accuracies (R, K); shape (R,)."""
-    w = 1 / _sigma(n, covariance)
-    g = log_gdp - w @ log_gdp / w.sum()
-    return cast(Array, accuracies @ (w * g) / (w @ g**2))
+def f_power(
+    countries: pd.DataFrame,
+    betas: ArrayLike,
+    *,
+    accuracy: float,
+    size: int = 2000,
+    seed: int = 0,
+    level: float = paper.SIGNIFICANCE,
+) -> pd.DataFrame:
+    """Count how often the F-test finds a bias of known size.
+
+    Country i has the accuracy p_i = ``accuracy`` + β (g_i − ḡ), where ḡ is the mean of log GDP over
+    all images, and its number of correct images is drawn from the binomial distribution with n_i
+    and p_i.
+
+    Parameters
+    ----------
+    countries
+        With ``n`` and ``log_gdp``, as from :func:`simulated_countries`.
+    betas
+        Shape (B,): the true slopes to try, in accuracy per unit of log GDP; 0 gives the level.
+    accuracy
+        Of all images together; between 0 and 1.
+    size
+        How many times to draw for each slope.
+    seed
+        Of the draws.
+    level
+        Of the tests.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per slope and covariance (:data:`COVARIANCES`): ``beta``, ``covariance``, ``rate``,
+        the share rejected, and ``error``, its standard error as an estimate from ``size`` draws.
+
+    Raises
+    ------
+    ValueError
+        If an accuracy would leave [0, 1], naming the largest slope that fits; if there are fewer
+        than three countries, or they all have the same income.
+    """
+    g, n = (countries[column].to_numpy(dtype=float) for column in ("log_gdp", "n"))
+    _check_countries(countries.assign(accuracy=np.linspace(0, 1, len(n))))
+    checks.count(size, "size", low=1)
+    away = g - n @ g / n.sum()
+    tried = np.atleast_1d(np.asarray(betas, dtype=float))
+    truth = accuracy + tried[:, None] * away
+    if not ((truth >= 0) & (truth <= 1)).all():
+        most = min(accuracy, 1 - accuracy) / np.abs(away).max()
+        raise ValueError(
+            f"betas: with {tried[np.abs(tried).argmax()]:g} a country's accuracy leaves [0, 1]; at "
+            f"a mean accuracy of {accuracy:g} every slope up to {most:.3g} is possible"
+        )
+    critical = stats.f.isf(level, 1, len(n) - 2)
+    generator = np.random.default_rng(seed)
+    rows = []
+    for beta, p in zip(tried, truth, strict=True):
+        drawn = generator.binomial(n.astype(int), p, size=(size, len(n))) / n
+        for covariance in COVARIANCES:
+            f = f_statistics(drawn, g, n, covariance=covariance)
+            rows.append((beta, covariance, *_rate(f > critical)))
+    return pd.DataFrame(rows, columns=["beta", "covariance", "rate", "error"])
+
+
+def t_power(
+    ours: ArrayLike,
+    other: ArrayLike,
+    differences: ArrayLike,
+    *,
+    size: int = 2000,
+    seed: int = 0,
+    level: float = paper.SIGNIFICANCE,
+) -> pd.DataFrame:
+    """Count how often the t-tests find a difference of known size, given how the slopes scatter.
+
+    Both series are shifted to the same mean, as many pairs as there are get drawn from them with
+    replacement, and the difference is added to ``other``. So the tests are tried on slopes that
+    scatter, and hang together within pairs, as the observed ones do, and not as a normal
+    distribution says.
+
+    Parameters
+    ----------
+    ours, other
+        As in :func:`t_tests`. Pairs with NaN are left out.
+    differences
+        Shape (D,): the true differences to try, mean of ``other`` minus mean of ``ours``; 0 gives
+        the level.
+    size
+        How many times to draw; the draws are the same for each difference.
+    seed
+        Of the draws.
+    level
+        Of the tests, which are one-sided.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per difference and test (:data:`T_TESTS`): ``difference``, ``test``, ``rate``, the
+        share rejected, and ``error``, its standard error as an estimate from ``size`` draws.
+
+    Raises
+    ------
+    ValueError
+        As :func:`t_tests`.
+    """
+    t_tests(ours, other)  # checks them
+    checks.count(size, "size", low=1)
+    pairs = np.column_stack([np.asarray(ours, dtype=float), np.asarray(other, dtype=float)])
+    pairs = pairs[~np.isnan(pairs).any(1)]
+    count = len(pairs)
+    chosen = np.random.default_rng(seed).integers(count, size=(size, count))
+    a, b = np.moveaxis((pairs - pairs.mean(0))[chosen], -1, 0)
+    mean, within = (b - a).mean(1), (b - a).var(1, ddof=1) / count
+    va, vb = a.var(1, ddof=1) / count, b.var(1, ddof=1) / count
+    with np.errstate(invalid="ignore"):
+        welch = (va + vb) ** 2 * (count - 1) / (va**2 + vb**2)  # 0/0 where a draw has no scatter
+    laws = {
+        "paired": (within, np.full(size, count - 1.0)),
+        "unpaired": (va + vb, np.full(size, 2.0 * count - 2)),
+        "Welch": (va + vb, welch),
+    }
+    rows = []
+    for difference in np.atleast_1d(np.asarray(differences, dtype=float)):
+        for test, (variance, df) in laws.items():
+            critical = stats.t.isf(level, df) * np.sqrt(variance)
+            found = (variance > 0) & (mean + difference > critical)
+            rows.append((difference, test, *_rate(found)))
+    return pd.DataFrame(rows, columns=["difference", "test", "rate", "error"])
+
+
+def _rate(rejected: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return the share rejected and its standard error."""
+    rate = float(rejected.mean())
+    return rate, float(np.sqrt(rate * (1 - rate) / len(rejected)))
 
 
 def _deal(

@@ -128,6 +128,41 @@ def test_accuracy_by_country_refuses(frame: pd.DataFrame, error: str) -> None:
         fairness.accuracy_by_country(frame)
 
 
+# ------------------------------------------------------------------------------ accuracy by income
+
+
+def test_by_income_pools_the_images_of_each_quarter() -> None:
+    generator = np.random.default_rng(0)
+    frame = fairness.simulated_countries(3000)
+    images = frame.loc[frame.index.repeat(frame["n"]), ["country", "gdp"]]
+    images = images.assign(correct=generator.uniform(size=3000) < 0.7)
+    table = fairness.by_income(fairness.accuracy_by_country(images).kept)
+    assert table["countries"].tolist() == [11, 10, 10, 10]
+    assert table["n"].sum() == 3000
+    edges = [0, *table["high"]]
+    for group, low, high in zip((1, 2, 3, 4), edges[:-1], edges[1:], strict=True):
+        pooled = images.loc[(images["gdp"] > low) & (images["gdp"] <= high), "correct"]
+        assert table.loc[group, "n"] == len(pooled)
+        assert table.loc[group, "accuracy"] == pytest.approx(pooled.mean())
+    assert (table["low"].to_numpy()[1:] > table["high"].to_numpy()[:-1]).all()
+
+
+def test_by_income_takes_other_numbers_of_groups_and_refuses_empty_ones() -> None:
+    frame = countries([0.5, 0.25, 1.0, 0.0, 0.5], [1, 2, 3, 4, 5], [2, 4, 1, 1, 2])
+    frame = frame.assign(gdp=np.exp(frame["log_gdp"])).sample(frac=1, random_state=0)
+    assert fairness.by_income(frame, groups=1)["accuracy"].tolist() == [pytest.approx(0.4)]
+    halves = fairness.by_income(frame, groups=2)
+    assert halves["countries"].tolist() == [3, 2]
+    assert halves["accuracy"].tolist() == pytest.approx([3 / 7, 1 / 3])
+    assert fairness.by_income(frame, groups=5)["n"].tolist() == [2, 4, 1, 1, 2]
+    with pytest.raises(ValueError, match="6 groups need as many countries at least, got 5; make"):
+        fairness.by_income(frame, groups=6)
+    with pytest.raises(ValueError, match="one has no images; leave it out"):
+        fairness.by_income(frame.assign(n=[1, 1, 0, 1, 1]))
+    with pytest.raises(ValueError, match="groups: expected a whole number ≥ 1, got 0"):
+        fairness.by_income(frame, groups=0)
+
+
 # ------------------------------------------------------------------------------ slope and F-test
 
 
@@ -226,14 +261,14 @@ def test_band_holds_the_line_in_the_stated_share_of_cases() -> None:
     n = np.array([4, 10, 50, 200, 9, 30, 80, 500, 20, 6])
     g = np.linspace(6, 11, 10)
     truth = 0.5 + 0.03 * g
-    noise = generator.normal(size=(800, 10)) * 0.05 * n**-0.25  # variance as the paper's Sigma
+    noise = generator.normal(size=(400, 10)) * 0.05 * n**-0.25  # variance as the paper's Sigma
     at = 0.5 + 0.03 * 8.2
     inside = []
     for row in truth + noise:
         band = fairness.slope(countries(row, g, n)).band([8.2], level=0.9)
         inside.append((band["low"] <= at) & (band["high"] >= at))
     rate = np.mean(inside)
-    assert rate == pytest.approx(0.9, abs=4 * np.sqrt(0.09 / 800))
+    assert rate == pytest.approx(0.9, abs=4 * np.sqrt(0.09 / 400))
 
 
 def test_band_is_narrowest_at_the_weighted_mean() -> None:
@@ -255,6 +290,17 @@ def test_many_f_statistics_at_once_are_those_of_slope(covariance: str) -> None:
     assert f == pytest.approx([fit.f for fit in each])
     expected = [(fit.beta / fit.standard_error) ** 2 for fit in each]  # statsmodels'
     assert f == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("covariance", fairness.COVARIANCES)
+def test_many_slopes_at_once_are_those_of_slope(covariance: str) -> None:
+    frame = example(8)
+    accuracies = np.random.default_rng(8).uniform(size=(9, 41))
+    each = [fairness.slope(frame.assign(accuracy=a), covariance=covariance) for a in accuracies]
+    accuracies[4, 7] = np.nan
+    betas = fairness.slopes(accuracies, frame["log_gdp"], frame["n"], covariance=covariance)
+    assert np.isnan(betas).tolist() == [i == 4 for i in range(9)]
+    assert np.delete(betas, 4) == pytest.approx(np.delete([fit.beta for fit in each], 4))
 
 
 def test_f_at_the_edges() -> None:
@@ -326,6 +372,148 @@ def test_permutation_test_is_reproducible_never_zero_and_needs_whole_images() ->
     assert fairness.permutation_p_value(perfect, size=99) == 0.01
     with pytest.raises(ValueError, match="must be whole numbers of images"):
         fairness.permutation_p_value(frame.assign(accuracy=frame["accuracy"] * 0.999))
+
+
+# ------------------------------------------------------------------------------ t-tests
+
+# Student (1908): extra hours of sleep of ten people after one drug and after another.
+SLEEP_1 = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
+SLEEP_2 = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
+
+
+def test_t_tests_on_students_sleep_give_the_published_values() -> None:
+    table = fairness.t_tests(SLEEP_1, SLEEP_2)
+    assert table.index.tolist() == list(fairness.T_TESTS)
+    assert table["t"].tolist() == pytest.approx([4.0621, 1.8608, 1.8608], abs=5e-5)
+    assert table["df"].tolist() == pytest.approx([9, 18, 17.776], abs=5e-4)
+    assert (2 * table["p"]).tolist() == pytest.approx([0.002833, 0.07919, 0.07939], abs=5e-6)
+    assert table["difference"].tolist() == pytest.approx([1.58] * 3)
+    assert table["low"].tolist() == pytest.approx([0.7001142, -0.203874, -0.2054832], abs=5e-7)
+    assert table["high"].tolist() == pytest.approx([2.4598858, 3.363874, 3.3654832], abs=5e-7)
+    assert table["effect"].tolist() == pytest.approx([1.2846, 0.83218, 0.83218], abs=5e-5)
+
+
+@given(seed=st.integers(0, 10**6), pairs=st.integers(2, 60), level=st.floats(0.5, 0.999))
+@settings(max_examples=40, deadline=None)
+def test_t_tests_are_the_textbook_s(seed: int, pairs: int, level: float) -> None:
+    generator = np.random.default_rng(seed)
+    a = generator.normal(0.02, 0.004, pairs)
+    b = a / 2 + generator.normal(0.012, 0.006, pairs)
+    table = fairness.t_tests(a, b, level=level)
+    d, (va, vb) = b - a, (a.var(ddof=1), b.var(ddof=1))
+    pooled = np.sqrt((va + vb) / 2)
+    errors = [d.std(ddof=1) / np.sqrt(pairs), *[pooled * np.sqrt(2 / pairs)] * 2]
+    welch = (pairs - 1) * (va + vb) ** 2 / (va**2 + vb**2)
+    t, df = d.mean() / errors, np.array([pairs - 1, 2 * pairs - 2, welch])
+    assert table["t"].to_numpy() == pytest.approx(t, rel=1e-9)
+    assert table["df"].to_numpy() == pytest.approx(df, rel=1e-9)
+    assert table["p"].to_numpy() == pytest.approx(1 - stats.t.cdf(t, df), abs=1e-12)
+    effects = [d.mean() / d.std(ddof=1), d.mean() / pooled, d.mean() / pooled]
+    assert table["effect"].to_numpy() == pytest.approx(effects, rel=1e-9)
+    half = stats.t.ppf((1 + level) / 2, df) * errors
+    assert table["low"].to_numpy() == pytest.approx(d.mean() - half, rel=1e-6, abs=1e-12)
+    assert table["high"].to_numpy() == pytest.approx(d.mean() + half, rel=1e-6, abs=1e-12)
+    swapped = fairness.t_tests(b, a, level=level)
+    assert swapped["p"].to_numpy() == pytest.approx(1 - table["p"].to_numpy(), abs=1e-12)
+
+
+def test_t_tests_agree_with_permutation_tests() -> None:
+    generator = np.random.default_rng(3)
+    a = generator.normal(0.02, 0.004, 50)
+    b = a / 2 + generator.normal(0.0112, 0.004, 50)
+    table = fairness.t_tests(a, b)
+    signs = generator.choice([-1, 1], size=(20_000, 50))
+    paired = ((signs * (b - a)).mean(1) >= (b - a).mean()).mean()
+    both = generator.permuted(np.tile(np.r_[a, b], (20_000, 1)), axis=1)
+    unpaired = (both[:, 50:].mean(1) - both[:, :50].mean(1) >= b.mean() - a.mean()).mean()
+    assert 0.001 < paired < 0.2
+    assert table.loc["paired", "p"] == pytest.approx(paired, abs=0.008)
+    assert table.loc["unpaired", "p"] == pytest.approx(unpaired, abs=0.008)
+
+
+def test_t_tests_have_the_papers_degrees_of_freedom_and_sign() -> None:
+    generator = np.random.default_rng(0)
+    ours, pgd = generator.normal(0.01, 0.01, (2, paper.N_MODELS))
+    table = fairness.t_tests(ours, pgd + 0.1)
+    assert table.loc["paired", "df"] == 49
+    assert table.loc["unpaired", "df"] == 98
+    assert (table["t"] > 0).all()
+    assert (table["p"] < 1e-4).all()
+
+
+def test_pairs_with_a_diverged_model_are_left_out_and_counted() -> None:
+    a, b = np.random.default_rng(1).normal(size=(2, 12))
+    whole = fairness.t_tests(a[2:], b[2:])
+    a[0], b[1] = np.nan, np.nan
+    table = fairness.t_tests(a, b)
+    assert table["pairs"].tolist() == [10] * 3
+    assert table["excluded"].tolist() == [2] * 3
+    assert whole["excluded"].tolist() == [0] * 3
+    pd.testing.assert_frame_equal(table.drop(columns="excluded"), whole.drop(columns="excluded"))
+
+
+@pytest.mark.parametrize(
+    ("ours", "other", "error"),
+    [
+        ([0.1, 0.2], [0.1], r"series of one length, got shapes \(2,\) and \(1,\); give NaN"),
+        ([[0.1]], [[0.2]], r"series of one length, got shapes \(1, 1\)"),
+        ([0.1], [0.2], "needs two pairs or more, got 1 .0 left out because a model diverged"),
+        ([0.1, np.nan, 1], [np.nan, 0.2, 1], "two pairs or more, got 1 .2 left out .*; train more"),
+        ([np.nan] * 3, [0.2] * 3, "two pairs or more, got 0 .3 left out"),
+        ([0.1, np.inf], [0.1, 0.2], "one is infinite; give NaN"),
+        ([0.1, 0.1, 0.1], [0.1, 0.1, 0.1], "all 3 differences are 0, so that there is no scatter"),
+        ([0.1, 0.3, 0.2], [0.2, 0.4, 0.3], "all 3 differences are 0.1, .* different seeds"),
+    ],
+)
+def test_t_tests_refuse(ours: list[float], other: list[float], error: str) -> None:
+    with pytest.raises(ValueError, match=error):
+        fairness.t_tests(ours, other)
+    with pytest.raises(ValueError, match=error):
+        fairness.t_power(ours, other, [0])
+
+
+def test_t_tests_refuse_a_level_in_percent() -> None:
+    with pytest.raises(ValueError, match=r"between 0 and 1, got 95; e\.g\. 0\.95"):
+        fairness.t_tests([1, 2, 4], [3, 2, 1], level=95)
+
+
+def test_holm_by_hand() -> None:
+    # Smallest times 4, next times 3, ...; never below the one before, never above 1.
+    assert fairness.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert fairness.holm([0.6, 0.7]) == pytest.approx([1, 1])
+    assert fairness.holm([paper.P_PGD, paper.P_PERC]) == pytest.approx([0.00034, 0.00242])
+
+
+def test_compare_tests_ours_against_each_other_and_corrects_each_kind_of_test() -> None:
+    generator = np.random.default_rng(2)
+    betas = pd.DataFrame(generator.normal(0.02, 0.01, (50, 4)), columns=["A", "Ours", "B", "C"])
+    betas["B"] += 0.004
+    betas.loc[7, "C"] = np.nan
+    table = fairness.compare(betas, "Ours")
+    assert table.index.names == ["other", "test"]
+    assert table.index.unique("other").tolist() == ["A", "B", "C"]
+    for other in "ABC":
+        one = fairness.t_tests(betas["Ours"], betas[other])
+        pd.testing.assert_frame_equal(table.loc[other].drop(columns="holm"), one)
+    for test in fairness.T_TESTS:
+        rows = table.xs(test, level="test")
+        assert rows["holm"].to_numpy() == pytest.approx(fairness.holm(rows["p"]))
+        assert (rows["holm"] >= rows["p"]).all()
+    assert table.loc["C", "excluded"].tolist() == [1, 1, 1]
+    assert table.loc["A", "pairs"].tolist() == [50, 50, 50]
+    with pytest.raises(ValueError, match="expected a column 'ours' and others, got A, Ours, B, C"):
+        fairness.compare(betas, "ours")
+    with pytest.raises(ValueError, match="expected a column 'A' and others, got A"):
+        fairness.compare(betas[["A"]], "A")
+
+
+def test_without_a_difference_the_t_tests_reject_in_five_percent() -> None:
+    generator = np.random.default_rng(4)
+    slopes = generator.normal(0.02, 0.004, size=(500, 2, 20))
+    tables = [fairness.t_tests(a, b)["p"] for a, b in slopes]
+    rates = (pd.concat(tables, axis=1) < 0.05).mean(axis=1)
+    # Four standard errors of the simulation; the three tests are exact here, but for Welch's.
+    assert rates.to_numpy() == pytest.approx(0.05, abs=4 * np.sqrt(0.05 * 0.95 / 500))
 
 
 # ---------------------------------------------------------------------------- the paper's p-values
@@ -506,3 +694,95 @@ def test_simulated_geography_refuses() -> None:
         fairness.difficulty([[1.0]], [0], [[1.0]], [0])
     with pytest.raises(ValueError, match=r"labels: 7 not among known_labels \(0, 1\); give known"):
         fairness.difficulty([[1.0]], [7], [[1.0], [2.0]], [0, 1])
+
+
+def test_simulated_countries_need_the_income_of_each() -> None:
+    table = fairness.income()
+    with pytest.raises(ValueError, match="gdp: no GDP per capita of GBR, ETH; the simulated"):
+        fairness.simulated_countries(
+            1000,
+            gdp=table.drop("ETH").assign(
+                gdp=table["gdp"].drop("ETH").mask(table.index.drop("ETH") == "GBR")
+            ),
+        )
+
+
+# ------------------------------------------------------------------------------ power
+
+
+def test_f_power_is_the_share_of_rejections_by_slope() -> None:
+    frame = fairness.simulated_countries(600)
+    table = fairness.f_power(frame, [0, 0.03], accuracy=0.8, size=60, seed=6)
+    assert table["beta"].tolist() == [0] * 3 + [0.03] * 3
+    assert table["covariance"].tolist() == [*fairness.COVARIANCES] * 2
+    generator = np.random.default_rng(6)
+    n, g = frame["n"].to_numpy(), frame["log_gdp"].to_numpy()
+    for beta, rows in table.groupby("beta"):
+        p = 0.8 + beta * (g - np.average(g, weights=n))
+        drawn = generator.binomial(n, p, size=(60, 41)) / n
+        for covariance, rate, error in zip(rows.covariance, rows.rate, rows.error, strict=True):
+            tests = [
+                fairness.slope(frame.assign(accuracy=row), covariance=covariance).p for row in drawn
+            ]
+            assert rate == np.mean(np.array(tests) < 0.05)
+            assert error == pytest.approx(np.sqrt(rate * (1 - rate) / 60))
+
+
+def test_f_power_agrees_with_the_noncentral_f_where_the_covariance_is_right() -> None:
+    frame = fairness.simulated_countries(50_000)
+    n, g = frame["n"].to_numpy(), frame["log_gdp"].to_numpy()
+    spread = n @ (g - np.average(g, weights=n)) ** 2
+    betas = np.array([0, 0.002, 0.004])
+    table = fairness.f_power(frame, betas, accuracy=0.8, size=4000)
+    law = stats.ncf(1, 39, betas[1:] ** 2 * spread / (0.8 * 0.2))  # every p(1 - p) is about 0.16
+    expected = [0.05, *law.sf(stats.f.isf(0.05, 1, 39))]
+    rates = table.loc[table["covariance"] == "1/n", "rate"]
+    assert 0.1 < expected[1] < 0.3 < expected[2] < 0.9
+    assert rates.to_numpy() == pytest.approx(expected, abs=4 * np.sqrt(0.25 / 4000))
+
+
+def test_f_power_refuses() -> None:
+    frame = fairness.simulated_countries(300)
+    with pytest.raises(ValueError, match=r"with -0.5 a country's .* every slope up to 0.0\d+ is"):
+        fairness.f_power(frame, [0, -0.5, 0.1], accuracy=0.9)
+    with pytest.raises(ValueError, match="size: expected a whole number ≥ 1, got 0"):
+        fairness.f_power(frame, [0], accuracy=0.9, size=0)
+    with pytest.raises(ValueError, match="a line needs at least three, got 2"):
+        fairness.f_power(frame[:2], [0], accuracy=0.9)
+
+
+def test_t_power_is_that_of_the_t_tests_on_resampled_pairs() -> None:
+    generator = np.random.default_rng(5)
+    ours = generator.normal(0.02, 0.004, 12)
+    other = ours + generator.standard_t(3, 12) * 0.004
+    other[3] = np.nan
+    table = fairness.t_power(ours, other, [0, 0.003], size=40, seed=2)
+    keep = np.arange(12) != 3
+    a, b = ours[keep] - ours[keep].mean(), other[keep] - other[keep].mean()
+    chosen = np.random.default_rng(2).integers(11, size=(40, 11))
+    for difference, rows in table.groupby("difference"):
+        tests = [fairness.t_tests(a[c], b[c] + difference)["p"] < 0.05 for c in chosen]
+        assert rows["test"].tolist() == list(fairness.T_TESTS)
+        assert rows["rate"].to_numpy() == pytest.approx(np.mean(tests, axis=0))
+
+
+def test_t_power_agrees_with_the_noncentral_t_on_normal_slopes() -> None:
+    quantiles = stats.norm.ppf((np.arange(7) + 0.5) / 7) * 0.004
+    a, b = np.repeat(quantiles, 7), np.tile(quantiles, 7)  # each with each: uncorrelated
+    table = fairness.t_power(a, b, [0, 0.0015], size=20_000)
+    rates = table.set_index(["test", "difference"])["rate"]
+    spreads = {"paired": (b - a).std(), "unpaired": np.sqrt(2) * quantiles.std()}
+    for test, df in (("paired", 48), ("unpaired", 96)):
+        shift = 0.0015 / (spreads[test] / np.sqrt(49))
+        assert rates[test, 0] == pytest.approx(0.05, abs=0.01)
+        assert rates[test, 0.0015] == pytest.approx(
+            stats.nct.sf(stats.t.isf(0.05, df), df, shift), abs=0.02
+        )
+
+
+def test_a_draw_without_scatter_is_no_rejection() -> None:
+    table = fairness.t_power([0.1, 0.2], [0.3, 0.1], [0, 5], size=400)
+    rates = table.set_index(["test", "difference"])["rate"]
+    # Two pairs drawn from two are the same one in half of the cases.
+    assert rates["paired", 5] == pytest.approx(0.5, abs=0.1)
+    assert rates["unpaired", 5] == pytest.approx(0.5, abs=0.1)
