@@ -1,0 +1,797 @@
+"""Section 4.2: training on attacks, Algorithms 2 and 3.
+
+Algorithm 2 (:func:`robust_dataset`) trains one model on attacks against itself and keeps them all.
+Algorithm 3 (:func:`train`) trains a model on samples of what was kept, and involves no attack;
+:func:`replicates` runs it with many seeds. The listings take images one at a time. Here they go in
+batches: the images of a batch are attacked, and their gradients taken, at one and the same θ.
+
+The weights count twice in the listings: P_i decides how often an image is drawn, and multiplies
+its step, θ ← θ − α P_i ∇ℓ. They grow to T₁N, so that one α cannot suit the first round, where all
+are 1, and the last. There are three readings, the option ``weighting``:
+
+``"normalized"``
+    drawn in proportion to P, steps multiplied by P / E[P], where E[P] = ΣP² / ΣP over the pool is
+    the weight that a draw has on average. The weights count twice, as in the listings, and α
+    keeps its meaning: a step is α∇ℓ on average. The default. Within one pool it is the literal
+    reading at the learning rate α / E[P] (and so is division by the largest weight, at another);
+    what it takes out is the growth of the steps with N and from round to round.
+``"literal"``
+    drawn in proportion to P, steps multiplied by P.
+``"sampling"``
+    drawn in proportion to P, steps not multiplied: each gradient counts the same.
+
+Batch normalisation, which the paper does not mention, keeps its statistics, and only its parameters
+are trained (the model is in evaluation mode throughout): a listing that takes one image at a time
+has no batch to take statistics of. Dropout is off for the same reason.
+"""
+
+import copy
+import hashlib
+import inspect
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pandas as pd
+import safetensors
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+
+from humimp import checks, progress, runs
+from humimp import images as pictures
+from humimp import replicates as books
+from humimp.replicates import Trained
+
+Weighting = Literal["normalized", "literal", "sampling"]
+WEIGHTINGS = ("normalized", "literal", "sampling")
+
+#: Models with at most so many parameters are trained together unless told otherwise.
+SMALL = 1_000_000
+
+
+class RobustDataset(NamedTuple):
+    """D_rob: the pool of Algorithm 2, M = (T₁ + 1) N images.
+
+    Parameters
+    ----------
+    images
+        Shape (M, C, H, W), values in [0, 1]: the N that were given, then the attacks in order.
+    labels
+        int64 (M,).
+    weights
+        P, float64 (M,): 1 for the images given, (k − 1) N + i for the i-th attack of round k.
+    round
+        int64 (M,): 0 for the images given, then k.
+    origin
+        int64 (M,): index of the image, of those given, that it was made from.
+    """
+
+    images: Tensor
+    labels: Tensor
+    weights: Tensor
+    round: Tensor
+    origin: Tensor
+
+
+# ----------------------------------------------------------------------------- Algorithm 2
+
+
+def robust_dataset(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    attack: Callable[..., Tensor],
+    *,
+    learning_rate: float,
+    rounds: int = 3,
+    batch_size: int = 20,
+    weighting: Weighting = "normalized",
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    out: str | os.PathLike[str] | None = None,
+) -> RobustDataset:
+    """Make an adversarial data set by Algorithm 2.
+
+    In each of T₁ rounds, N triples are drawn from the pool with replacement, in proportion to
+    their weights. For each batch of them: a step θ ← θ − α Σ P_i ∇ℓ(θ; x_i, y_i), over the batch;
+    then its images are attacked against the new θ and put into the pool, with weight
+    (k − 1) N + i. The step is a *sum*: a batch of B takes B steps of the listing from one θ, and α
+    means the same whatever the batch size. P_i is the weight of the triple that was drawn, read as
+    ``weighting`` says.
+
+    Parameters
+    ----------
+    model
+        θ₀: a module in evaluation mode, images (N, C, H, W) in [0, 1] → logits (N, K). It is
+        copied, not changed; all its parameters are trained.
+    images, labels
+        D: (N, C, H, W) in [0, 1], and int64 (N,).
+    attack
+        ``attack(model, images, labels, **options) -> images``, as in `humimp.attacks`. If it takes
+        ``generator``, each batch gets its own, made from ``seed`` and the number of the batch.
+    learning_rate
+        α, for one image.
+    rounds
+        T₁.
+    batch_size
+        B, images per step and per call of the attack; 1 is the listing to the letter.
+    weighting
+        ``"normalized"``, ``"literal"`` or ``"sampling"``: how P_i multiplies a step; see the head
+        of this module. E[P] is that of the pool from which a round draws.
+    options
+        Keyword arguments for the attack.
+    seed
+        Fixes the draws.
+    out
+        A folder. Each batch of attacks is on disk at once, and a call that was cut off goes on
+        when it is repeated: it takes the steps again, which are cheap, but not the attacks, and
+        ends with the same data set (bit for bit on the same machine). By default nothing is
+        written.
+
+    Returns
+    -------
+    RobustDataset
+        Its images and labels on the device of ``images``, the rest on the CPU. :func:`load` reads
+        it from ``out``.
+
+    Raises
+    ------
+    ValueError
+        For bad input (see `humimp.checks`); an attack that returns something else than images; θ
+        that is no longer finite; a folder that holds something else, or damaged files.
+    """
+    _check(model, learning_rate, batch_size, weighting)
+    checks.images(images)
+    checks.labels(labels, images)
+    checks.count(rounds, "rounds", low=1)
+    checks.count(seed, "seed")
+    options = _options(attack, options)
+    shelf = None
+    if out is not None:
+        settings = {
+            "algorithm": 2,
+            "attack": runs.describe(attack),
+            "options": runs.describe(options),
+            **_settings(learning_rate, batch_size, weighting),
+            "rounds": rounds,
+            "seed": seed,
+        }
+        inputs = {
+            "images": len(images),
+            "dtype": str(images.dtype),
+            "dataset_sha256": runs.digest([images, labels]),
+            "model_sha256": runs.weights(model),
+        }
+        shelf = _Shelf(Path(out), settings, inputs)
+        if shelf.is_complete:
+            done = load(out)
+            return done._replace(
+                images=done.images.to(images.device), labels=done.labels.to(images.device)
+            )
+
+    n = len(images)
+    pool = clean(images, labels, rounds)
+    pool.images[n:] = 0
+    pool.round[:] = torch.arange(rounds + 1).repeat_interleave(n)
+    pool.weights[n:] = torch.arange(1, rounds * n + 1)
+    model = copy.deepcopy(model).requires_grad_(False)
+    device = next(model.parameters()).device
+    number = 0
+    with _deterministic(), progress.bar("making attacks", rounds * n) as bar:
+        for k in range(1, rounds + 1):
+            weights = pool.weights[: k * n]
+            drawn = _draw(weights, n, 2, seed, k)
+            factors = _factors(weights, weighting)[drawn]
+            for rows in torch.arange(n).split(batch_size):
+                chosen = drawn[rows]
+                x, y = pool.images[chosen].to(device), pool.labels[chosen].to(device)
+                _step(model, x, y, factors[rows], learning_rate)
+                if not _finite(model.parameters()):
+                    raise ValueError(
+                        f"model: NaN or infinite parameters in round {k}, after steps of up to "
+                        f"{float(factors[rows].max()):g} times learning_rate={learning_rate:g}; "
+                        "take a smaller one, or another weighting than 'literal'"
+                    )
+                made = shelf.read(number, x) if shelf else None
+                if made is None:
+                    made = _attacked(attack, model, x, y, options, (seed, number))
+                    if shelf:
+                        shelf.write(number, made)
+                new = k * n + rows
+                pool.images[new] = made.to(images.device)
+                pool.labels[new] = pool.labels[chosen]
+                pool.origin[new] = pool.origin[chosen]
+                number += 1
+                bar.update(len(rows))
+    if shelf:
+        shelf.complete(pool)
+    return pool
+
+
+def clean(images: Tensor, labels: Tensor, rounds: int = 3) -> RobustDataset:
+    """Make the control: a pool of the given images alone, as large as that of Algorithm 2.
+
+    :func:`train` on it is plain fine-tuning, with as many steps as on a pool with attacks.
+
+    Parameters
+    ----------
+    images, labels
+        (N, C, H, W) in [0, 1], and int64 (N,).
+    rounds
+        T₁ of the data set that it is compared with.
+
+    Returns
+    -------
+    RobustDataset
+        Each image T₁ + 1 times, all of weight 1 and round 0.
+
+    Raises
+    ------
+    ValueError
+        For bad images, labels or rounds.
+    """
+    checks.images(images)
+    checks.labels(labels, images)
+    checks.count(rounds, "rounds", low=1)
+    times, size = rounds + 1, (rounds + 1) * len(images)
+    return RobustDataset(
+        images.detach().repeat(times, 1, 1, 1),
+        labels.detach().to(images.device).repeat(times),
+        torch.ones(size, dtype=torch.float64),
+        torch.zeros(size, dtype=torch.int64),
+        torch.arange(len(images)).repeat(times),
+    )
+
+
+def load(out: str | os.PathLike[str]) -> RobustDataset:
+    """Read an adversarial data set that :func:`robust_dataset` wrote.
+
+    Parameters
+    ----------
+    out
+        Its folder.
+
+    Returns
+    -------
+    RobustDataset
+        On the CPU.
+
+    Raises
+    ------
+    ValueError
+        If there is none, it is not complete, or its file is damaged.
+    """
+    folder = Path(out)
+    diary = runs.read(folder)
+    if diary is None or diary["settings"].get("algorithm") != 2:
+        raise ValueError(f"{folder}: no adversarial data set here; make it with robust_dataset")
+    if diary["state"] != "complete":
+        raise ValueError(
+            f"{folder}: this data set is not complete; call robust_dataset again with the same "
+            "settings to go on"
+        )
+    path = folder / "robust.safetensors"
+    data = path.read_bytes() if path.exists() else b""
+    if hashlib.sha256(data).hexdigest() != diary["records_sha256"]:
+        raise ValueError(
+            f"{path}: missing, damaged or changed (its SHA-256 is not the one in provenance.json); "
+            "delete the folder and make the data set again, or get a fresh copy"
+        )
+    tensors = safetensors.torch.load(data)
+    tensors["images"] = _unpacked(tensors["images"], diary["inputs"]["dtype"])
+    return RobustDataset(**tensors)
+
+
+class _Shelf:
+    """Where the attacks of Algorithm 2 lie, batch by batch, until the data set is complete."""
+
+    def __init__(self, out: Path, settings: dict[str, Any], inputs: dict[str, Any]) -> None:
+        self.out = out
+        known = runs.read(out)
+        if known is not None:
+            runs.compare(known["settings"], settings, out)
+            runs.compare(known["inputs"], inputs, out)
+        self.is_complete = known is not None and known["state"] == "complete"
+        if self.is_complete:
+            return
+        self._start = time.monotonic()
+        self._session = runs.provenance(batches=0, wall_seconds=0.0)
+        self._diary = {
+            "format": 1,
+            "state": "running",
+            "settings": settings,
+            "inputs": inputs,
+            "records_sha256": None,
+            "sessions": [*(known["sessions"] if known else []), self._session],
+        }
+        self.parts = out / "parts"
+        out.mkdir(parents=True, exist_ok=True)
+        runs.write_json(out / "provenance.json", self._diary)
+        self.parts.mkdir(exist_ok=True)
+        for stray in (*out.glob(".*.part"), *self.parts.glob(".*.part")):
+            stray.unlink()
+
+    def read(self, number: int, like: Tensor) -> Tensor | None:
+        """Return the attacks of a batch, or None if they are still to be made."""
+        path = self._part(number)
+        if not path.exists():
+            return None
+        try:
+            with safetensors.safe_open(path, "pt") as file:
+                packed, stamp = file.get_tensor("images"), (file.metadata() or {}).get("sha256")
+            made = _unpacked(packed, str(like.dtype)).to(like.device)
+            if runs.digest([packed]) != stamp or made.shape != like.shape:
+                raise ValueError("other images than were written")
+        except (safetensors.SafetensorError, ValueError, OSError) as error:
+            raise ValueError(
+                f"{path}: damaged ({error}); delete this file and call again: only its "
+                f"{len(like)} images are attacked anew"
+            ) from error
+        return made
+
+    def write(self, number: int, made: Tensor) -> None:
+        """Keep the attacks of a batch."""
+        packed = _packed(made)
+        data = safetensors.torch.save({"images": packed}, {"sha256": runs.digest([packed])})
+        runs.write(self._part(number), data)
+        self._session["batches"] += 1
+
+    def complete(self, pool: RobustDataset) -> None:
+        """Write the whole, and throw away the parts."""
+        tensors = {name: value.cpu().contiguous() for name, value in pool._asdict().items()}
+        tensors["images"] = _packed(pool.images)
+        data = safetensors.torch.save(tensors)
+        runs.write(self.out / "robust.safetensors", data)
+        self._session["wall_seconds"] = time.monotonic() - self._start
+        self._diary.update(state="complete", records_sha256=hashlib.sha256(data).hexdigest())
+        runs.write_json(self.out / "provenance.json", self._diary)
+        shutil.rmtree(self.parts)
+
+    def _part(self, number: int) -> Path:
+        return self.parts / f"{number:06d}.safetensors"
+
+
+# ----------------------------------------------------------------------------- Algorithm 3
+
+
+def train(
+    model: nn.Module,
+    robust: RobustDataset,
+    *,
+    learning_rate: float,
+    passes: int = 3,
+    batch_size: int = 20,
+    weighting: Weighting = "normalized",
+    seed: int = 0,
+    mixed_precision: bool = False,
+) -> nn.Module:
+    """Train a model on an adversarial data set by Algorithm 3: plain stochastic gradient descent.
+
+    T₂M times, a triple is drawn with replacement, in proportion to P_i, and
+    θ ← θ − α P_i ∇ℓ(θ; x_i, y_i). The steps of a batch are taken from one θ, and added up.
+
+    Parameters
+    ----------
+    model
+        θ₀, as for :func:`robust_dataset`. It is copied, not changed.
+    robust
+        D_rob, from :func:`robust_dataset` or :func:`clean`.
+    learning_rate
+        α, for one image.
+    passes
+        T₂.
+    batch_size
+        Images per step; 1 is the listing to the letter.
+    weighting
+        How P_i multiplies a step; see the head of this module.
+    seed
+        Fixes the draws. The same call on the same machine gives the same weights, bit for bit.
+    mixed_precision
+        Compute in bfloat16 where that is safe (PyTorch's autocast); on a GPU only.
+
+    Returns
+    -------
+    nn.Module
+        θ, on the model's device, in evaluation mode; no parameter requires a gradient.
+
+    Raises
+    ------
+    ValueError
+        For bad input, or a training that ended with parameters that are NaN or infinite.
+    """
+    _check(model, learning_rate, batch_size, weighting)
+    checks.count(seed, "seed")
+    _check_training(model, robust, passes, mixed_precision)
+    job = _Job(model, robust, learning_rate, passes, batch_size, weighting, mixed_precision)
+    with _deterministic(), progress.bar("training", passes * len(robust.images)) as bar:
+        trained = job.train_one(seed, bar.update)
+    if not _finite(trained.parameters()):
+        raise ValueError(
+            "model: NaN or infinite parameters after training; take a smaller learning_rate, or "
+            "another weighting than 'literal'"
+        )
+    return trained
+
+
+def replicates(
+    model: nn.Module,
+    robust: RobustDataset | str | os.PathLike[str],
+    *,
+    test: tuple[Tensor, Tensor, Sequence[str]],
+    out: str | os.PathLike[str],
+    learning_rate: float,
+    seeds: Iterable[int] = range(50),
+    passes: int = 3,
+    batch_size: int = 20,
+    weighting: Weighting = "normalized",
+    together: int | None = None,
+    executor: Executor | None = None,
+    mixed_precision: bool = False,
+) -> pd.DataFrame:
+    """Run Algorithm 3 once for each seed, and record what each model predicts on test images.
+
+    Each replicate is on disk as soon as it is done, and a call that was cut off goes on when it is
+    repeated. A replicate that diverged is kept, and marked; it does not disturb the others.
+
+    Parameters
+    ----------
+    model, learning_rate, passes, batch_size, weighting, mixed_precision
+        As for :func:`train`.
+    robust
+        D_rob, or the folder in which :func:`robust_dataset` put it; each machine reads it there
+        then, instead of being sent it.
+    test
+        Images (T, C, H, W), labels (T,) and T ids.
+    out
+        Folder for the replicates: ``provenance.json``, ``parts/`` with the records of each and
+        ``models/`` with the models. ``torch_model.load_state_dict(safetensors.torch.load_file(
+        "models/00007.safetensors"))`` gives the one of seed 7.
+    seeds
+        One for each replicate. More can be added to a folder later.
+    together
+        How many replicates are trained at once, as one computation over stacked parameters
+        (`torch.func.vmap`); 1 for one after the other. By default all where the model has up to a
+        million parameters and there is no executor, else 1.
+    executor
+        Where groups of ``together`` are trained: any `concurrent.futures.Executor`. With dask,
+        ``Client(cluster).get_executor()``, the cluster being ``dask_jobqueue.SLURMCluster(...)``
+        on Slurm and ``dask_kubernetes.operator.KubeCluster(...)`` on Kubernetes, scaled with
+        ``cluster.scale(n)``. Only the caller writes to ``out``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per replicate and test image, in the order of seeds and images: ``replicate`` (the
+        seed), ``id``, ``label``, ``predicted``, ``correct``, ``diverged``. A replicate that
+        diverged predicts −1 everywhere. With a column ``country`` added, the rows of a replicate
+        are what `humimp.fairness.accuracy_by_country` takes.
+
+    Raises
+    ------
+    ValueError
+        For bad input; a folder that holds replicates with other settings, or damaged files.
+    OSError
+        If a file cannot be written. Call again to go on.
+
+    Warns
+    -----
+    RuntimeWarning
+        If replicates diverged, with their seeds.
+
+    Notes
+    -----
+    A replicate's draws follow from its seed alone, so each way of computing takes the same steps.
+    Only the order of sums within a step differs, hence the last bits.
+    """
+    _check(model, learning_rate, batch_size, weighting)
+    data = robust if isinstance(robust, RobustDataset) else load(robust)
+    _check_training(model, data, passes, mixed_precision)
+    images, labels, ids = _check_test(test)
+    seeds = list(seeds)
+    if together is None:
+        small = sum(value.numel() for value in model.parameters()) <= SMALL
+        together = max(len(seeds), 1) if small and executor is None else 1
+    checks.count(together, "together", low=1)
+    settings = {
+        "algorithm": 3,
+        **_settings(learning_rate, batch_size, weighting),
+        "passes": passes,
+        "mixed_precision": mixed_precision,
+    }
+    inputs = {
+        "model_sha256": runs.weights(model),
+        "robust_sha256": runs.digest(data),
+        "test_sha256": runs.digest([images, labels]),
+        "ids_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest(),
+    }
+    sent = data if isinstance(robust, RobustDataset) else Path(robust).absolute()
+    job = _Job(model, sent, learning_rate, passes, batch_size, weighting, mixed_precision, images)
+    return books.run(
+        job.train,
+        seeds,
+        out=out,
+        ids=ids,
+        labels=labels,
+        settings=settings,
+        inputs=inputs,
+        together=together,
+        executor=executor,
+        about={
+            "device": str(next(model.parameters()).device),
+            "together": together,
+            "executor": None if executor is None else type(executor).__name__,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Algorithm 3 with everything but the seed; can be sent to another process."""
+
+    model: nn.Module
+    robust: RobustDataset | Path
+    learning_rate: float
+    passes: int
+    batch_size: int
+    weighting: Weighting
+    mixed_precision: bool
+    test: Tensor | None = None
+
+    def train(self, seeds: Sequence[int]) -> list[Trained]:
+        """Train a model for each seed, all at once if there are several."""
+        with _deterministic():
+            if len(seeds) > 1:
+                return self._train_together(seeds)
+            model = self.train_one(seeds[0])
+            return [self._trained(model)]
+
+    def train_one(self, seed: int, report: Callable[[int], object] = lambda _: None) -> nn.Module:
+        """Train one model."""
+        model = copy.deepcopy(self.model).requires_grad_(False)
+        device, robust = _device(model), self._robust()
+        factors = _factors(robust.weights, self.weighting)
+        for rows in self._draws(robust, seed).split(self.batch_size):
+            x, y = robust.images[rows].to(device), robust.labels[rows].to(device)
+            _step(model, x, y, factors[rows], self.learning_rate, self.mixed_precision)
+            report(len(rows))
+        return model
+
+    def _train_together(self, seeds: Sequence[int]) -> list[Trained]:
+        """Train as many models as there are seeds: each parameter has an axis for them in front."""
+        model = copy.deepcopy(self.model).requires_grad_(False)
+        device, robust = _device(model), self._robust()
+        factors = _factors(robust.weights, self.weighting)
+        stacked = {
+            name: value.expand(len(seeds), *value.shape).clone()
+            for name, value in model.named_parameters()
+        }
+
+        def loss(parameters: dict[str, Tensor], x: Tensor, y: Tensor, factor: Tensor) -> Tensor:
+            return _loss(functional_call(model, parameters, (x,)), y, factor)
+
+        drawn = torch.stack([self._draws(robust, seed) for seed in seeds])
+        with _precision(self.mixed_precision):
+            for rows in drawn.split(self.batch_size, dim=1):
+                x, y = robust.images[rows].to(device), robust.labels[rows].to(device)
+                gradients = vmap(grad(loss))(stacked, x, y, factors[rows].to(x))
+                for name, value in stacked.items():
+                    value.sub_(gradients[name], alpha=self.learning_rate)
+        found = []
+        for index in range(len(seeds)):
+            model.load_state_dict({k: v[index] for k, v in stacked.items()}, strict=False)
+            found.append(self._trained(model))
+        return found
+
+    def _trained(self, model: nn.Module) -> Trained:
+        """Return a model's weights, and what it predicts if it is still finite."""
+        state = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        predicted = []
+        assert self.test is not None
+        for batch in self.test.split(250):
+            with torch.no_grad(), _precision(self.mixed_precision):
+                logits = model(batch.to(_device(model)))
+            predicted.append(logits.argmax(1).cpu())
+            if not _finite([logits, *model.parameters()]):
+                return Trained(state, None)
+        return Trained(state, torch.cat(predicted))
+
+    def _robust(self) -> RobustDataset:
+        """Return the data set, from disk if need be."""
+        return load(self.robust) if isinstance(self.robust, Path) else self.robust
+
+    def _draws(self, robust: RobustDataset, seed: int) -> Tensor:
+        """Draw T₂M images with replacement, in proportion to their weights."""
+        return _draw(robust.weights, self.passes * len(robust.weights), 3, seed)
+
+
+# ------------------------------------------------------------------------------ what they share
+
+
+def _draw(weights: Tensor, n: int, *key: int) -> Tensor:
+    """Draw n indices with replacement in proportion to weights; the key fixes which."""
+    return torch.multinomial(weights, n, replacement=True, generator=_generator("cpu", *key))
+
+
+def _generator(device: torch.device | str, *key: int) -> torch.Generator:
+    """Return a generator whose seed is made from a few numbers."""
+    seed = int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:7], "big")
+    return torch.Generator(device).manual_seed(seed)
+
+
+def _factors(weights: Tensor, weighting: Weighting) -> Tensor:
+    """Return what multiplies the step of each image of a pool, float64 (M,)."""
+    if weighting == "sampling":
+        return torch.ones_like(weights)
+    return (
+        weights / (weights.square().sum() / weights.sum()) if weighting == "normalized" else weights
+    )
+
+
+def _loss(logits: Tensor, labels: Tensor, factors: Tensor) -> Tensor:
+    """Return Σ P_i ℓ_i, ℓ being the cross-entropy."""
+    return (factors * F.cross_entropy(logits, labels, reduction="none")).sum()
+
+
+def _step(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    factors: Tensor,
+    learning_rate: float,
+    mixed_precision: bool = False,
+) -> None:
+    """Take a step in place: θ ← θ − α Σ P_i ∇ℓ(θ; x_i, y_i)."""
+    parameters = list(model.requires_grad_(True).parameters())
+    with torch.enable_grad(), _precision(mixed_precision):
+        value = _loss(model(images), labels, factors.to(images))
+    gradients = torch.autograd.grad(value, parameters)
+    model.requires_grad_(False)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.sub_(gradient, alpha=learning_rate)
+
+
+def _attacked(
+    attack: Callable[..., Tensor],
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    options: Mapping[str, Any],
+    key: tuple[int, int],
+) -> Tensor:
+    """Call the attack, and check what it returns."""
+    if "generator" in inspect.signature(attack).parameters:
+        options = {**options, "generator": _generator(images.device, 2, *key, 0)}
+    with torch.enable_grad():
+        made = attack(model, images, labels, **options)
+    try:
+        checks.pair(images, made)
+    except ValueError as error:
+        raise ValueError(
+            f"attack: it must return images like those it is given; {error}"
+        ) from error
+    return made.detach()
+
+
+def _packed(images: Tensor) -> Tensor:
+    """Return images as they go to disk: as 8 bit where nothing is lost."""
+    images = images.detach().cpu().contiguous()
+    levels = pictures.to_uint8(images)
+    return levels if torch.equal(pictures.from_uint8(levels, images.dtype), images) else images
+
+
+def _unpacked(images: Tensor, dtype: str) -> Tensor:
+    """Undo :func:`_packed`; ``dtype`` as in ``"torch.float32"``."""
+    if images.dtype != torch.uint8:
+        return images
+    return pictures.from_uint8(images, getattr(torch, dtype.removeprefix("torch.")))
+
+
+def _finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether there is neither NaN nor infinity."""
+    return all(bool(value.isfinite().all()) for value in tensors)
+
+
+def _device(model: nn.Module) -> torch.device:
+    """Return where a model is."""
+    return next(model.parameters()).device
+
+
+def _precision(mixed: bool) -> AbstractContextManager[Any]:
+    """Compute in bfloat16 on a GPU where that is safe, if asked to."""
+    return torch.autocast("cuda", torch.bfloat16, enabled=mixed)
+
+
+def _deterministic() -> AbstractContextManager[Any]:
+    """Let the GPU compute the same each time."""
+    return torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False)
+
+
+def _settings(learning_rate: float, batch_size: int, weighting: str) -> dict[str, Any]:
+    """Return the settings that both algorithms have."""
+    return {
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "weighting": weighting,
+    }
+
+
+# ------------------------------------------------------------------------------ checks at the door
+
+
+def _check(model: nn.Module, learning_rate: float, batch_size: int, weighting: str) -> None:
+    """Check what both algorithms are given."""
+    if not isinstance(model, nn.Module) or next(model.parameters(), None) is None:
+        raise ValueError(
+            f"model: expected a module with parameters to train, got {type(model).__name__}"
+        )
+    checks.model(model)
+    checks.number(learning_rate, "learning_rate", above=0)
+    checks.count(batch_size, "batch_size", low=1)
+    checks.choice(weighting, "weighting", WEIGHTINGS)
+
+
+def _check_training(
+    model: nn.Module, robust: RobustDataset, passes: int, mixed_precision: bool
+) -> None:
+    """Check what Algorithm 3 is given besides, and try the model on one image."""
+    checks.images(robust.images, "robust.images")
+    checks.labels(robust.labels, robust.images)
+    weights = robust.weights
+    if weights.shape != robust.labels.shape or not bool((weights > 0).all()):
+        raise ValueError("robust.weights: expected one positive weight for each image")
+    checks.count(passes, "passes", low=1)
+    device = _device(model)
+    if mixed_precision and device.type != "cuda":
+        raise ValueError(
+            f"mixed_precision: the model is on {device.type}, and bfloat16 gains time on a GPU "
+            "only; leave it out, or move the model there with .to('cuda')"
+        )
+    with torch.no_grad():
+        logits = model(robust.images[:1].to(device))
+    checks.logits(logits, robust.labels.max()[None])
+
+
+def _check_test(test: tuple[Tensor, Tensor, Sequence[str]]) -> tuple[Tensor, Tensor, list[str]]:
+    """Check the test images."""
+    try:
+        images, labels, ids = test
+    except (TypeError, ValueError) as error:
+        raise ValueError("test: expected the three of images, labels and ids") from error
+    checks.images(images, "test")
+    checks.labels(labels, images)
+    ids = [str(one) for one in ids]
+    if len(ids) != len(images) or len(set(ids)) < len(ids):
+        raise ValueError(
+            f"test: expected a different id for each of {len(images)} images, got {len(set(ids))} "
+            f"different ones among {len(ids)}"
+        )
+    return images.detach(), labels.detach().cpu(), ids
+
+
+def _options(attack: Callable[..., Tensor], options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Check the options of the attack."""
+    if not callable(attack):
+        raise ValueError(f"attack: expected a function, got {attack!r}")
+    options = dict(options or {})
+    parameters = inspect.signature(attack).parameters.values()
+    named = [p.name for p in parameters if p.kind != p.VAR_KEYWORD][3:]
+    unknown = [key for key in options if key not in named]
+    if unknown and all(p.kind != p.VAR_KEYWORD for p in parameters):
+        raise ValueError(
+            f"options: the attack does not take {', '.join(unknown)}; it takes {', '.join(named)}"
+        )
+    if "generator" in options or options.get("targeted"):
+        raise ValueError(
+            "options: leave generator out, each batch gets one made from seed; and targeted, "
+            "labels are the true ones here"
+        )
+    return options

@@ -1,0 +1,258 @@
+"""Many runs that differ by their seed: on disk one by one, on one machine or several.
+
+::
+
+    provenance.json            the diary: settings, fingerprints of the input, state, sessions
+    models/00007.safetensors   the model that was trained with seed 7
+    parts/00007.parquet        what it predicts on the test images
+
+What a run computes is passed in; this module keeps its books. It writes a run's two files as soon
+as it has them, the second last, each whole or not at all.
+"""
+
+import io
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, as_completed
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+import safetensors.torch
+from torch import Tensor
+
+from humimp import checks, progress, runs
+
+#: Columns of the records, in order.
+COLUMNS = ("replicate", "id", "label", "predicted", "correct", "diverged")
+
+
+class Trained(NamedTuple):
+    """What a run gives: a model's parameters and buffers by name, and what it predicts.
+
+    ``predicted`` has an int64 class per test image, shape (T,), or is None if the run diverged.
+    """
+
+    state: dict[str, Tensor]
+    predicted: Tensor | None
+
+
+def run(
+    train: Callable[[Sequence[int]], Sequence[Trained]],
+    seeds: Iterable[int],
+    *,
+    out: str | os.PathLike[str],
+    ids: Sequence[str],
+    labels: Tensor,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    together: int = 1,
+    executor: Executor | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Call ``train`` for each seed that is not on disk yet, and return all records.
+
+    Parameters
+    ----------
+    train
+        Takes a few seeds, returns one `Trained` for each. With an executor that has other
+        processes it must be something that can be pickled.
+    seeds
+        Which runs; each must depend on its own seed alone.
+    out
+        Folder for these runs.
+    ids, labels
+        Names and labels (T,) of the test images.
+    settings, inputs
+        As JSON: everything that the results depend on, beside the seeds. A folder that was begun
+        with others is refused.
+    together
+        How many seeds ``train`` gets at once. The groups stay the same however often the work is
+        interrupted: if a run of a group is missing, the group is trained again and what is on disk
+        stays.
+    executor
+        Where to call ``train``; here and now by default.
+    about
+        What else to note in the diary for this session.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per seed and test image, in this order, with `COLUMNS`.
+
+    Raises
+    ------
+    ValueError
+        If there are no seeds or one comes twice; if the folder holds other runs, or damaged files.
+    OSError
+        If a file cannot be written. Call again to go on.
+
+    Warns
+    -----
+    RuntimeWarning
+        If runs diverged, with their seeds.
+    """
+    folder, seeds = Path(out), _seeds(seeds)
+    known = runs.read(folder)
+    if known is not None:
+        runs.compare(known["settings"], dict(settings), folder)
+        runs.compare(known["inputs"], dict(inputs), folder)
+    parts = {seed: _read(folder, seed) for seed in seeds if _part(folder, seed).exists()}
+    groups = [seeds[start : start + together] for start in range(0, len(seeds), together)]
+    todo = [group for group in groups if not all(seed in parts for seed in group)]
+    if todo:
+        session = runs.provenance(**dict(about or {}), replicates=0, wall_seconds=0.0)
+        diary = {
+            "format": 1,
+            "state": "running",
+            "settings": dict(settings),
+            "inputs": dict(inputs),
+            "records_sha256": None,
+            "sessions": [*(known["sessions"] if known else []), session],
+        }
+        _begin(folder, diary)
+        start = time.monotonic()
+        with progress.bar("training", len(seeds), unit="model") as shown:
+            shown.update(len(seeds) - sum(map(len, todo)))
+            for group, done in _each(train, todo, executor):
+                for seed, trained in zip(group, done, strict=True):
+                    if seed not in parts:
+                        parts[seed] = _write(folder, seed, trained, ids, labels)
+                        session["replicates"] += 1
+                    shown.update()
+                session["wall_seconds"] = time.monotonic() - start
+                runs.write_json(folder / "provenance.json", diary)
+        diary["state"] = "complete"
+        runs.write_json(folder / "provenance.json", diary)
+    return _joined(parts, seeds)
+
+
+def load(out: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read the records of all runs that are in a folder.
+
+    Parameters
+    ----------
+    out
+        The folder, complete.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As :func:`run` returns it, in the order of the seeds.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing, the work is not complete, or files are damaged.
+    """
+    folder = Path(out)
+    diary = runs.read(folder)
+    seeds = sorted(int(path.stem) for path in (folder / "parts").glob("[0-9]*.parquet"))
+    if diary is None or not seeds:
+        raise ValueError(f"{folder}: no replicates here; train them first")
+    if diary["state"] != "complete":
+        raise ValueError(
+            f"{folder}: not complete ({len(seeds)} replicates are on disk); "
+            "start it again with the same settings to go on"
+        )
+    return _joined({seed: _read(folder, seed) for seed in seeds}, seeds)
+
+
+def _seeds(seeds: Iterable[int]) -> list[int]:
+    """Check the seeds."""
+    found = list(seeds)
+    if not found:
+        raise ValueError("seeds: expected at least one, got none; range(50) gives fifty")
+    for seed in found:
+        checks.count(seed, "seeds", high=99_999)
+    if len(set(found)) < len(found):
+        raise ValueError("seeds: expected different ones, got one twice: equal seeds, equal models")
+    return found
+
+
+def _each(
+    train: Callable[[Sequence[int]], Sequence[Trained]],
+    groups: Sequence[Sequence[int]],
+    executor: Executor | None,
+) -> Iterator[tuple[Sequence[int], Sequence[Trained]]]:
+    """Train each group, and yield it with what came out as soon as it is there."""
+    if executor is None:
+        for group in groups:
+            yield group, train(group)
+        return
+    futures = {executor.submit(train, group): group for group in groups}
+    try:
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _begin(folder: Path, diary: dict[str, Any]) -> None:
+    """Make the folders, write the diary, and clear what an interrupted write left there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    runs.write_json(folder / "provenance.json", diary)
+    for one in (folder, folder / "models", folder / "parts"):
+        one.mkdir(exist_ok=True)
+        for stray in one.glob(".*.part"):
+            stray.unlink()
+
+
+def _write(
+    folder: Path, seed: int, trained: Trained, ids: Sequence[str], labels: Tensor
+) -> pd.DataFrame:
+    """Write the two files of a run; return its records."""
+    diverged = trained.predicted is None
+    predicted = [-1] * len(ids) if trained.predicted is None else trained.predicted.tolist()
+    records = pd.DataFrame({"replicate": seed, "id": list(ids), "label": labels.tolist()})
+    records["predicted"] = predicted
+    records["correct"] = records["predicted"] == records["label"]
+    records["diverged"] = diverged
+    state = {name: value.detach().cpu().contiguous() for name, value in trained.state.items()}
+    runs.write(_model(folder, seed), safetensors.torch.save(state))
+    data = io.BytesIO()
+    records.to_parquet(data, index=False, compression="zstd", write_page_checksum=True)
+    runs.write(_part(folder, seed), data.getvalue())
+    return records
+
+
+def _read(folder: Path, seed: int) -> pd.DataFrame:
+    """Read the records of a run."""
+    path = _part(folder, seed)
+    try:
+        records = runs.from_parquet(path.read_bytes())
+        if tuple(records) != COLUMNS or not (records["replicate"] == seed).all():
+            raise ValueError("other columns or another replicate than expected")
+    except (ValueError, OSError, pa.ArrowException) as error:
+        raise ValueError(
+            f"{path}: damaged ({str(error).strip() or type(error).__name__}); delete this file "
+            "and run again: only its replicate is trained anew"
+        ) from error
+    return records
+
+
+def _joined(parts: Mapping[int, pd.DataFrame], seeds: Sequence[int]) -> pd.DataFrame:
+    """Join the records, and warn of runs that diverged."""
+    diverged = [str(seed) for seed in seeds if parts[seed]["diverged"].any()]
+    if diverged:
+        warnings.warn(
+            f"{len(diverged)} of {len(seeds)} replicates diverged (seeds {runs.few(diverged)}): "
+            "they predict nothing, and are marked in the column diverged",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return pd.concat([parts[seed] for seed in seeds], ignore_index=True)
+
+
+def _model(folder: Path, seed: int) -> Path:
+    """Return the file with the model of a run."""
+    return folder / "models" / f"{seed:05d}.safetensors"
+
+
+def _part(folder: Path, seed: int) -> Path:
+    """Return the file with the records of a run."""
+    return folder / "parts" / f"{seed:05d}.parquet"
