@@ -10,6 +10,7 @@ from humimp.attacks.ddn import ddn
 from humimp.attacks.imperceptible import imperceptible
 from humimp.attacks.lpa import lpa
 from humimp.attacks.no_attack import no_attack
+from humimp.attacks.perc_al import perc_al
 from humimp.attacks.pgd_l2 import pgd_l2
 from humimp.attacks.pgd_step import pgd_step
 from humimp.attacks.ppgd import ppgd
@@ -21,6 +22,7 @@ __all__ = [
     "imperceptible",
     "lpa",
     "no_attack",
+    "perc_al",
     "pgd_l2",
     "pgd_step",
     "ppgd",
