@@ -112,9 +112,9 @@ def ddn(
         active, fooled = active[going], fooled[going]
         alpha = step_size * (0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2)
         delta = unit(delta[going] + alpha * unit(gradient[going]))
-        factor = torch.where(fooled, 1 - gamma, 1 + gamma).to(norm.dtype)
-        norm[active] = torch.minimum(factor * norm[active], farthest[active])
-        delta = delta * norm[active, None, None, None]
+        reach = torch.where(fooled, (1 - gamma) * norm[active], (1 + gamma) * norm[active])
+        norm[active] = reach = torch.minimum(reach, farthest[active])
+        delta = delta * reach[:, None, None, None]
         x[active] = make_valid(original[active] + delta, validate)
         report(callback, step + 1, x, active)
     return adversarial
