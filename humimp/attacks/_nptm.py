@@ -103,6 +103,7 @@ def project(
     images: Tensor,
     bound: float,
     how: Projection,
+    summed: bool = False,
 ) -> Tensor:
     """Bring images back within the bound: d(x, x0) ≤ bound (Laidlaw et al. 2021, appendix).
 
@@ -123,6 +124,9 @@ def project(
         and a little further, until d is within the bound; an image that has not arrived after ten
         such steps is bisected. ``"bisection"`` halves the way between original and image ten
         times, and returns the last point that was within the bound.
+    summed
+        Whether each step of Newton's method adds its gradient to those of the steps before and
+        goes against the sum.
 
     Returns
     -------
@@ -133,7 +137,7 @@ def project(
         return images
     if how == "bisection":
         return _bisect(features, original, reference, images, bound)
-    projected = images.clone()
+    projected, total = images.clone(), torch.zeros_like(images)
     outside = torch.arange(len(images), device=images.device)
     for _ in range(_NEWTON_STEPS):
         with torch.enable_grad():
@@ -146,12 +150,14 @@ def project(
             (slope,) = torch.autograd.grad(distance.sum(), x)
         slope = slope[far]
         checks.gradient(slope, "the distance between the features")
+        if summed:
+            slope = total[outside] = total[outside] + slope
         squared = dot(slope, slope)
         excess = (distance.detach()[far] - bound + _OVERSHOOT) * (1 + _OVERSHOOT)
         way = torch.where(squared > 0, excess / squared, 0)
         projected[outside] = (x.detach()[far] - wide(way) * slope).clamp(0, 1)
     projected[outside] = _bisect(
-        features, original[outside], reference[outside], images[outside], bound
+        features, original[outside], reference[outside], projected[outside], bound
     )
     return projected
 

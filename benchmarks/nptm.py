@@ -1,0 +1,262 @@
+"""PPGD and LPA by humimp.attacks and by their authors' perceptual_advex, image by image.
+
+Both attack the same photographs with the same classifier (MobileNetV2), the same LPIPS network
+(AlexNet), the same noise and the options that both have by default (PPGD in its variant "code"),
+one image at a time, taking turns. Labels are what the classifier says of the photographs, so that
+every one is attacked. What is compared is not yet rounded to 8 bit. Prints a table, writes a JSON
+record and, beside it, the figures of each image.
+
+The authors' code is not part of this project. Get it, MIT licensed, from
+https://github.com/cassidylaidlaw/perceptual-advex, and name its folder with --checkout. It is
+imported from there as it is. Its requirements robustness and advex-uar and its own module of data
+sets, which attacks do not use, are replaced by empty modules; its AlexNet gets the weights of
+humimp.weights instead of a download, and is handed over as an object, which also keeps it from
+moving to a GPU by itself.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import io
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from humimp import attacks, classifiers, datasets, distances, features, runs, weights
+
+ROOT = Path(__file__).resolve().parents[1]
+STUBS = {
+    "robustness": (),
+    "robustness.datasets": ("DATASETS", "DataSet"),
+    "robustness.model_utils": ("make_and_restore_model",),
+    "robustness.attacker": ("AttackerModel",),
+    "robustness.cifar_models": (),
+    "robustness.cifar_models.resnet": ("ResNet",),
+    "advex_uar": (),
+    "advex_uar.common": ("pyt_common",),
+    "perceptual_advex.datasets": (),
+}
+DISTANCES = ("l2", "nptm", "lpips_alex", "lpips_vgg")
+PROJECTIONS = {"newton": "newtons", "bisection": "bisection"}  # our names, theirs
+Attack = Callable[[Tensor, Tensor, int], Tensor]
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--checkout", type=Path, required=True, help="folder of the authors' repository")
+    add("--images", type=int, default=20, help="photographs to attack (default 20, which is all)")
+    add("--size", type=int, default=112, help="side of the images in pixels (default 112)")
+    add("--seed", type=int, default=0, help="of the noise; image i gets seed + i (default 0)")
+    add("--threads", type=int, default=1, help="CPU threads (default 1)")
+    add(
+        "--projections",
+        nargs="+",
+        default=["newton", "bisection"],
+        choices=list(PROJECTIONS),
+        help="ways to project (default both; newton is the authors')",
+    )
+    add("--out", type=Path, default=ROOT / "results" / "peers" / "nptm.json")
+    return parser.parse_args()
+
+
+def authors(checkout: Path) -> Any:
+    """Import the authors' module of attacks, with empty modules for what it does not use here."""
+    if not (checkout / "perceptual_advex" / "perceptual_attacks.py").is_file():
+        sys.exit(f"{checkout}: no perceptual_advex/perceptual_attacks.py in there")
+    for name, members in STUBS.items():
+        stub = ModuleType(name)
+        for member in members:
+            setattr(stub, member, type(member, (nn.Module,), {}))
+        sys.modules[name] = stub
+    sys.path.insert(0, str(checkout))
+    from perceptual_advex import models, perceptual_attacks  # type: ignore[import-not-found]
+
+    with torch.device("meta"):
+        network = torchvision.models.alexnet(weights=None)
+    network.load_state_dict(weights.load("alexnet_features"), assign=True, strict=False)
+    return SimpleNamespace(
+        PPGD=perceptual_attacks.PerceptualPGDAttack,
+        LPA=perceptual_attacks.LagrangePerceptualAttack,
+        network=models.AlexNetFeatureModel(network.requires_grad_(False)),
+        module=perceptual_attacks,
+    )
+
+
+def pairs(
+    options: argparse.Namespace, model: nn.Module, phi: features.Features, theirs: Any
+) -> dict[str, tuple[Attack, Attack]]:
+    """Give what is compared, ours and theirs, by name."""
+
+    def make(name: str, projection: str) -> tuple[Attack, Attack]:
+        attack = partial(attacks.ppgd, variant="code") if name == "ppgd" else attacks.lpa
+        other = getattr(theirs, name.upper())(
+            model, lpips_model=theirs.network, projection=PROJECTIONS[projection]
+        )
+
+        def ours(image: Tensor, label: Tensor, seed: int) -> Tensor:
+            return attack(
+                model, image, label, features=phi, projection=projection, validate="none",
+                generator=torch.Generator().manual_seed(seed),
+            )  # fmt: skip
+
+        def published(image: Tensor, label: Tensor, seed: int) -> Tensor:
+            torch.manual_seed(seed)
+            return other(image.clone(), label).detach().clamp(0, 1)
+
+        return ours, published
+
+    return {
+        f"{name}, {projection}": make(name, projection)
+        for projection in options.projections
+        for name in ("ppgd", "lpa")
+    }
+
+
+def turns(
+    options: argparse.Namespace,
+    model: nn.Module,
+    phi: features.Features,
+    pair: tuple[Attack, Attack],
+) -> pd.DataFrame:
+    """Attack the photographs by both, in turn; a row per image."""
+    images, _, ids = datasets.photographs(options.images, options.size)
+    labels = classifiers.predict(model, images)
+    measures = {
+        "l2": distances.l2,
+        "nptm": phi.distance,
+        "lpips_alex": distances.LPIPS("alex"),
+        "lpips_vgg": distances.LPIPS("vgg"),
+    }
+    rows = []
+    for index, name in enumerate(ids):
+        image, label = images[index, None], labels[index, None]
+        row: dict[str, Any] = {"id": name}
+        made = {}
+        order = ("ours", "theirs") if index % 2 else ("theirs", "ours")
+        for who in order:
+            start = time.perf_counter()
+            made[who] = pair[who == "theirs"](image, label, options.seed + index)
+            row[f"seconds_{who}"] = time.perf_counter() - start
+        for who, got in made.items():
+            row[f"success_{who}"] = bool(classifiers.predict(model, got) != label)
+            for measure, function in measures.items():
+                row[f"{measure}_{who}"] = float(function(image, got))
+        row["l2_between"] = float(distances.l2(made["ours"], made["theirs"]))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def compare(rows: pd.DataFrame) -> dict[str, Any]:
+    """Summarise one attack: means, their relative difference, and the worst image."""
+    found: dict[str, Any] = {
+        "images": len(rows),
+        "success_ours": int(rows["success_ours"].sum()),
+        "success_theirs": int(rows["success_theirs"].sum()),
+        "success_differs": rows["id"][rows["success_ours"] != rows["success_theirs"]].tolist(),
+        "time_theirs_by_ours_median": float(
+            (rows["seconds_theirs"] / rows["seconds_ours"]).median()
+        ),
+        "seconds_ours_median": float(rows["seconds_ours"].median()),
+    }
+    for measure in DISTANCES:
+        ours, theirs = rows[f"{measure}_ours"], rows[f"{measure}_theirs"]
+        off = (ours / theirs - 1).abs()
+        found[measure] = {
+            "ours": float(ours.mean()),
+            "theirs": float(theirs.mean()),
+            "mean_off": float(ours.mean() / theirs.mean() - 1),
+            "worst_off": float(off.max()),
+            "beyond_a_tenth": rows["id"][off > 0.1].tolist(),
+        }
+    return found
+
+
+def commit(checkout: Path) -> str | None:
+    """Name the authors' commit, if the folder is a git checkout of its own."""
+    if not (checkout / ".git").exists():
+        return None
+    command = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def machine() -> str:
+    """Name the processor."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} CPUs"
+
+
+def main() -> None:
+    options = arguments()
+    torch.set_num_threads(options.threads)
+    model, phi = classifiers.load("mobilenet_v2"), features.alexnet()
+    with contextlib.redirect_stdout(io.StringIO()):
+        theirs = authors(options.checkout)
+    record = runs.provenance(
+        machine=machine(),
+        threads=torch.get_num_threads(),
+        load_before=os.getloadavg(),
+        options={
+            name: value for name, value in vars(options).items() if name not in ("out", "checkout")
+        },
+        classifier="mobilenet_v2",
+        features=repr(phi),
+        checkpoints={name: weights.sha256(name) for name in ("mobilenet_v2", "alexnet_features")},
+        authors={
+            "repository": "https://github.com/cassidylaidlaw/perceptual-advex",
+            "commit": commit(options.checkout),
+            "files_sha256": {
+                name: hashlib.sha256(
+                    (options.checkout / "perceptual_advex" / name).read_bytes()
+                ).hexdigest()
+                for name in ("perceptual_attacks.py", "distances.py", "models.py", "utilities.py")
+            },
+        },
+        compared={},
+    )
+    tables = []
+    print(f"{'':16} {'success':>9}  {'':10} {'ours':>9} {'theirs':>9} {'mean':>7} {'worst':>7}")
+    for name, pair in pairs(options, model, phi, theirs).items():
+        rows = turns(options, model, phi, pair)
+        rows.insert(0, "attack", name)
+        tables.append(rows)
+        record["compared"][name] = found = compare(rows)
+        success = f"{found['success_ours']}/{found['success_theirs']}/{len(rows)}"
+        for place, measure in enumerate(DISTANCES):
+            row = found[measure]
+            print(
+                f"{name if place == 0 else '':16} {success if place == 0 else '':>9}  "
+                f"{measure:10} {row['ours']:9.4f} {row['theirs']:9.4f} "
+                f"{row['mean_off']:+7.2%} {row['worst_off']:7.2%}"
+            )
+        print(
+            f"{'':16} time {found['time_theirs_by_ours_median']:.2f} times ours, "
+            f"{found['seconds_ours_median']:.2f} s an image",
+            flush=True,
+        )
+    record["load_after"] = os.getloadavg()
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    runs.write_json(options.out, record)
+    parquet = options.out.with_suffix(".parquet")
+    pd.concat(tables, ignore_index=True).to_parquet(parquet, index=False)
+    print(f"\nwritten to {options.out} and {parquet.name}")
+
+
+if __name__ == "__main__":
+    main()
