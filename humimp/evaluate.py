@@ -39,8 +39,9 @@ Defense = Callable[[Tensor], Tensor]
 BEFORE = ("id", "label", "attack", "clean", "correct", "predicted", "success", "margin")
 AFTER = ("forwards", "backwards")
 
-#: Measures whose means :func:`table` multiplies, as the paper does: those that begin with a key.
-SCALES = {"lpips": 1000, "dists": 1000}
+#: Measures whose means :func:`table` multiplies, as the paper does with the first two: those that
+#: begin with a key.
+SCALES = {"lpips": 1000, "dists": 1000, "saliency": 1000}
 
 
 def run(
@@ -193,7 +194,7 @@ def table(records: pd.DataFrame) -> pd.DataFrame:
         - ``success_rate``: in percent, the number of attacked images whose labels change from
           correct to incorrect, divided by ``n`` (Section 3.2);
         - each measure: the mean over the images on which the attack succeeded, NaN if there are
-          none. LPIPS and DISTS are multiplied by 1000;
+          none. LPIPS, DISTS and saliency are multiplied by 1000;
         - ``forwards``, ``backwards``: mean passes through the model per attacked image.
 
     Raises

@@ -1,5 +1,8 @@
 """Figure 4: how many attacks survive JPEG compression and bit-depth reduction."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,8 +13,11 @@ from humimp.figures import style
 #: For each defence of the figure: title of its panel, and label of its axis.
 PANELS = {
     "jpeg": ("JPEG compression", "quality (stronger to the right)"),
-    "bits": ("Bit-depth reduction", "bits per channel"),
+    "bits": ("Bit-depth reduction", "bits per channel (stronger to the right)"),
 }
+
+_BESIDE = 0.045  # how far apart the curves of a level stand, in levels
+_ROOM = 6.5  # least distance between two names, in per cent of the axis
 
 
 def figure4(records: pd.DataFrame) -> Figure:
@@ -26,9 +32,10 @@ def figure4(records: pd.DataFrame) -> Figure:
     Returns
     -------
     Figure
-        Each curve starts at the success rate without a defence and goes on from the mildest to
-        the strongest level. The success rate is the share of the correctly classified images that
-        are misclassified once attacked and defended.
+        Each curve starts at the success rate without a defence, goes on from the mildest to the
+        strongest level, and ends at its name. The success rate is the share of the correctly
+        classified images that are misclassified once attacked and defended. So that none hides
+        another, the curves stand a little beside each other.
 
     Raises
     ------
@@ -44,39 +51,102 @@ def figure4(records: pd.DataFrame) -> Figure:
     bare = evaluate.table(records)["success_rate"]
     looks = style.looks(bare.index)
     with style.use():
-        figure = Figure(figsize=(style.COLUMN / 100, 4.0))
-        axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+        figure = Figure(figsize=(style.COLUMN / 100, 3.4 * len(shown)))
+        axes = figure.subplots(len(shown), 1, squeeze=False)[:, 0]
         for panel, defense in zip(axes, shown, strict=True):
             _panel(panel, curves[curves["defense"] == defense], bare, looks)
             panel.set(title=PANELS[defense][0], xlabel=PANELS[defense][1])
-        axes[0].set_ylabel("success rate (%)")
-        handles, names = axes[0].get_legend_handles_labels()
-        figure.legend(
-            handles,
-            names,
-            loc="outside lower center",
-            ncols=len(names) if len(names) <= 5 else 4,
-            handlelength=2.6,
-        )
+            panel.set_ylabel("success rate (%)")
     return figure
 
 
 def _panel(axes: Axes, curves: pd.DataFrame, bare: pd.Series, looks: dict[str, style.Look]) -> None:
     """Draw one defence."""
     levels = sorted(curves["level"].unique(), reverse=True)
-    for k, (name, curve) in enumerate(curves.groupby("attack", sort=False)):
-        rates = curve.set_index("level")["success_rate"].reindex(levels)
-        look = looks[str(name)]
+    names = [str(name) for name in curves["attack"].unique()]
+    aside = _BESIDE * (np.arange(len(names)) - (len(names) - 1) / 2)
+    ends = []
+    for name, shift in zip(names, aside, strict=True):
+        curve = curves[curves["attack"] == name].set_index("level")["success_rate"]
+        rates = [bare[name], *curve.reindex(levels)]
+        look = looks[name]
         axes.plot(
-            range(len(levels) + 1),
-            [bare[name], *rates],
+            np.arange(len(levels) + 1) + shift,
+            rates,
             color=look.color,
             marker=look.marker,
             linestyle=look.linestyle,
-            markersize=max(8 - 0.8 * k, 4),  # where curves meet, the lower ones' rims stay visible
+            linewidth=1.4,
             label=name,
             clip_on=False,
         )
+        ends.append(rates[-1])
+    beside = axes.get_yaxis_transform()  # across in widths of the panel, up in per cent
+    for name, x, y, height in zip(
+        names, len(levels) + aside, ends, apart(ends, _ROOM, 0, 100), strict=True
+    ):
+        color = looks[name].color
+        axes.scatter(
+            [1.09], [height], color=color, marker=looks[name].marker, s=30, clip_on=False,
+            transform=beside,
+        )  # fmt: skip
+        axes.annotate(
+            name, xy=(x, y), xytext=(1.11, height), textcoords=beside, va="center",
+            color=color, annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-", "color": color, "linewidth": 0.7, "alpha": 0.6,
+                "relpos": (0, 0.5), "shrinkA": 12, "shrinkB": 4,
+            },
+        )  # fmt: skip
+    axes.set_xlim(-0.5, len(levels) + 0.5)
     axes.set_xticks(range(len(levels) + 1), ["none", *(f"{level:g}" for level in levels)])
     axes.set_ylim(0, 100)
     axes.grid(visible=False, axis="x")
+
+
+def apart(heights: Sequence[float], room: float, low: float, high: float) -> list[float]:
+    """Move names apart that stand at one height.
+
+    Parameters
+    ----------
+    heights
+        Where the names would stand.
+    room
+        Least distance between two of them; less where they are too many.
+    low, high
+        Where the lowest and the highest may stand.
+
+    Returns
+    -------
+    list of float
+        Heights in the same order from top to bottom, those of equal height in the order given.
+        Names that must move stand around the mean of their heights.
+    """
+    order = sorted(range(len(heights)), key=lambda k: (-heights[k], k))
+    room = min(room, (high - low) / max(len(heights) - 1, 1))
+    blocks: list[list[float]] = []  # of mean height and number of names, from the top
+    for k in order:
+        blocks.append([heights[k], 1])
+        _keep(blocks[-1], room, low, high)
+        while len(blocks) > 1 and _overlap(blocks[-2], blocks[-1], room):
+            middle, count = blocks.pop()
+            above = blocks[-1]
+            above[0] = (above[0] * above[1] + middle * count) / (above[1] + count)
+            above[1] += count
+            _keep(above, room, low, high)
+    placed = [
+        middle + room * ((count - 1) / 2 - i) for middle, count in blocks for i in range(int(count))
+    ]
+    where = dict(zip(order, placed, strict=True))
+    return [where[k] for k in range(len(heights))]
+
+
+def _keep(block: list[float], room: float, low: float, high: float) -> None:
+    """Keep a block of names between the bounds."""
+    half = room * (block[1] - 1) / 2
+    block[0] = min(max(block[0], low + half), high - half)
+
+
+def _overlap(above: list[float], below: list[float], room: float) -> bool:
+    """Whether two blocks of names are nearer than their names may be."""
+    return above[0] - below[0] < room * (above[1] + below[1]) / 2 - 1e-9

@@ -34,7 +34,8 @@ class Look(NamedTuple):
     linestyle: str
 
 
-#: The attacks of the paper's Table 1, under the names that the table gives them, and the control.
+#: The attacks of the paper's Table 1, under the names that the table gives them, the control, and
+#: the later methods that this edition adds.
 LOOKS = {
     "No attack": Look(COLORS["grey"], "x", ":"),
     "PGD (L2)": Look(COLORS["blue"], "s", "--"),
@@ -44,15 +45,17 @@ LOOKS = {
     "PerC_AL": Look(COLORS["green"], "v", "-."),
     "NPTM (PPGD)": Look(COLORS["sky"], "P", "--"),
     "NPTM (LPA)": Look(COLORS["black"], "X", "-."),
+    "DDN": Look("#332288", "<", "--"),
+    "ALMA (LPIPS)": Look("#44AA99", "*", "-."),
 }
 
-# Attacks that the paper does not have take these, in the order in which they are named.
+# Other attacks take these, in the order in which they are named.
 _SPARE = [
-    Look("#332288", "<", "-"),
+    Look("#8C510A", "h", "-"),
     Look("#882255", ">", "--"),
     Look("#117733", "p", "-."),
-    Look("#8C510A", "h", "-"),
-    Look("#44AA99", "*", "--"),
+    Look("#DC267F", "H", "-"),
+    Look("#808000", "8", "--"),
     Look("#661100", "d", "-."),
 ]
 

@@ -16,6 +16,7 @@ HEADINGS = {
     "linf": ("L∞", 4),
     "lpips": ("LPIPS (×1000)", 2),
     "dists": ("DISTS (×1000)", 2),
+    "saliency": ("Saliency (×1000)", 2),
     "forwards": ("Forward passes", 1),
     "backwards": ("Backward passes", 1),
 }
@@ -33,7 +34,8 @@ class Table:
         Of the columns; the first is that of the rows' names.
     rows
         A tuple per row: its cells as text, which of them are bold, and whether the row is a quiet
-        one, printed in grey.
+        one, printed in grey. In a cell of two numbers, ``"7.30 ± 0.52"``, the second is printed
+        small, beneath the first.
     """
 
     headings: tuple[str, ...]
@@ -47,10 +49,7 @@ class Table:
         head = "".join(f'<th style="{s}">{html.escape(h)}</th>' for s, h in pairs)
         body = []
         for cells, bold, quiet in self.rows:
-            marked = [
-                f"<b>{html.escape(cell)}</b>" if k in bold else html.escape(cell)
-                for k, cell in enumerate(cells)
-            ]
+            marked = [_marked(cell, k in bold) for k, cell in enumerate(cells)]
             row = "".join(f'<td style="{s}">{c}</td>' for s, c in zip(styles, marked, strict=True))
             tone = ' style="opacity: 0.65"' if quiet else ""
             body.append(f"<tr{tone}>{row}</tr>")
@@ -62,7 +61,7 @@ class Table:
     def __repr__(self) -> str:
         lines = [self.headings]
         for cells, bold, _ in self.rows:
-            lines.append(tuple(f"*{c}*" if k in bold else c for k, c in enumerate(cells)))
+            lines.append(tuple(_starred(c) if k in bold else c for k, c in enumerate(cells)))
         widths = [max(len(line[k]) for line in lines) for k in range(len(self.headings))]
         return "\n".join(
             "  ".join(
@@ -77,6 +76,7 @@ def table1(
     records: pd.DataFrame,
     printed: Mapping[str, Mapping[str, float]] = paper.TABLE1,
     bold: bool = True,
+    errors: bool = False,
 ) -> Table:
     """Set the paper's Table 1 from records.
 
@@ -88,6 +88,9 @@ def table1(
         The paper's rows by name. An attack of the same name gets the paper's row beneath its own.
     bold
         Whether to mark the smallest distances.
+    errors
+        Whether to print the standard errors of the success rates and the distances, as
+        :func:`humimp.evaluate.errors` finds them.
 
     Returns
     -------
@@ -97,6 +100,7 @@ def table1(
         the paper set them (over all of its rows, shown here or not).
     """
     summary = evaluate.table(records)
+    spread = evaluate.errors(records) if errors else None
     measures = [column for column in summary if column not in ("images", "n", "success_rate")]
     known = [column for column in HEADINGS if column in ("success_rate", *measures)]
     extra = [str(column) for column in measures if column not in HEADINGS]
@@ -112,7 +116,12 @@ def table1(
             for c in distances
             if bold and len(summary) > 1 and text.loc[name, c] == _text(shown[c].min(), c)
         }
-        rows.append(((name, *text.loc[name]), frozenset(smallest), False))
+        cells = list(text.loc[name])
+        if spread is not None:
+            for k, c in enumerate(columns):
+                if c not in _COSTS and not pd.isna(spread.loc[name, c]):
+                    cells[k] += f" ± {spread.loc[name, c]:.{_digits(c)}f}"
+        rows.append(((name, *cells), frozenset(smallest), False))
         if name in printed:
             theirs = [_text(printed[name].get(c), c, _PAPER_DECIMALS) for c in columns]
             smallest = {columns.index(c) + 1 for c, best in paper.TABLE1_BOLD.items()
@@ -125,7 +134,28 @@ def _text(value: float | None, column: str, decimals: Mapping[str, int] | None =
     """Print a number as its column does; whole percentages without decimals."""
     if value is None or pd.isna(value):
         return "–"
-    digits = (decimals or {}).get(column, HEADINGS.get(column, ("", 2))[1])
+    digits = (decimals or {}).get(column, _digits(column))
     if column == "success_rate" and value == round(value):
         digits = 0
     return f"{value:.{digits}f}"
+
+
+def _digits(column: str) -> int:
+    """Return how many decimals a column has."""
+    return HEADINGS.get(column, ("", 2))[1]
+
+
+def _marked(cell: str, bold: bool) -> str:
+    """Set a cell as HTML."""
+    value, sign, error = map(html.escape, cell.partition(" ± "))
+    value = f"<b>{value}</b>" if bold else value
+    if not sign:
+        return value
+    small = "font-size: 0.8em; opacity: 0.7; white-space: nowrap"
+    return f'{value}<br/><span style="{small}">± {error}</span>'
+
+
+def _starred(cell: str) -> str:
+    """Mark the number of a cell, not its error, as bold."""
+    value, sign, error = cell.partition(" ± ")
+    return f"*{value}*{sign}{error}"

@@ -83,7 +83,7 @@ def test_a_detail_at_the_edge_is_found(corner: tuple[int, int]) -> None:
     figure3([images])
 
 
-@pytest.mark.parametrize(("size", "attacks", "per_row"), [(224, 4, 3), (299, 3, 2), (700, 1, 1)])
+@pytest.mark.parametrize(("size", "attacks", "per_row"), [(224, 10, 3), (299, 3, 2), (700, 1, 1)])
 def test_rows_are_no_wider_than_the_column(size: int, attacks: int, per_row: int) -> None:
     picture = figure3([example(size, attacks=attacks)])
     assert picture.width == per_row * (size + _GAP) - _GAP <= style.COLUMN

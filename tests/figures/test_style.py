@@ -33,6 +33,10 @@ def test_every_row_of_table_1_has_a_look() -> None:
     assert set(paper.TABLE1) <= set(style.LOOKS)
 
 
+def test_the_methods_that_this_edition_adds_have_looks_of_their_own() -> None:
+    assert {"DDN", "ALMA (LPIPS)"} <= set(style.LOOKS)
+
+
 def test_known_attacks_keep_their_look_whatever_else_is_shown() -> None:
     alone = style.looks(["PGD (L2)"])["PGD (L2)"]
     assert style.looks(["mine", "PGD (L2)", "another"])["PGD (L2)"] == alone

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from humimp import paper
+from humimp import evaluate, paper
 from humimp.figures.table1 import Table, table1
 
 DISTANCES = {"l1": 100.0, "l2": 1.0, "linf": 0.01, "lpips": 0.005, "dists": 0.006}
@@ -91,3 +91,45 @@ def test_a_broken_percentage_keeps_its_decimals() -> None:
 
 def test_names_are_escaped() -> None:
     assert cells(table1(records(**{"a < b & c": 1})))[1][0] == "a < b & c"
+
+
+def errors_of(table: Table) -> list[list[str]]:
+    """Read the small print of each row."""
+    root = ET.fromstring(table._repr_html_())
+    return [[span.text or "" for span in row.iter("span")] for row in root.iter("tr")]
+
+
+def test_standard_errors_stand_small_beneath_the_numbers_and_none_beside_the_paper_s() -> None:
+    shown = records(**{"PGD (L2)": 1, "Ours (a = 0)": 2})
+    shown.loc[1, ["l2", "success"]] = [3.0, True]
+    table = table1(shown, errors=True)
+    error = evaluate.errors(shown).loc["PGD (L2)", "l2"]
+    assert 0.5 < error < 1
+    _, first, theirs, second, _ = errors_of(table)
+    assert first == ["± 0.00", "± 0.00", f"± {error:.2f}", "± 0.0000", "± 0.00", "± 0.00"]
+    assert theirs == []
+    assert second == ["± 0.00", "± 0.00", "± 0.00", "± 0.0000", "± 0.00", "± 0.00"]
+    assert cells(table) == cells(table1(shown))  # the numbers and the bold ones stay
+
+
+def test_standard_errors_stand_beside_the_numbers_in_text() -> None:
+    shown = records(**{"PGD (L2)": 1, "Ours (a = 0)": 2})
+    shown.loc[1, "l2"] = 3.0
+    error = evaluate.errors(shown).loc["PGD (L2)", "l2"]
+    text = repr(table1(shown, errors=True))
+    assert f"  *2.00* ± {error:.2f}  " in text
+    assert "  *0.0100* ± 0.0000  " in text
+
+
+def test_a_number_without_an_error_has_none() -> None:
+    shown = records(one=1)
+    shown.loc[1, "success"] = False
+    assert errors_of(table1(shown, errors=True))[1] == [
+        f"± {evaluate.errors(shown).loc['one', 'success_rate']:.2f}"
+    ]
+
+
+def test_saliency_comes_after_the_paper_s_columns_which_have_no_number_for_it() -> None:
+    shown = cells(table1(records(**{"PGD (L2)": 1}).assign(saliency=0.0125, ciede=1.0)))
+    assert shown[0][6:10] == ["DISTS (×1000)", "Saliency (×1000)", "ciede", "Forward passes"]
+    assert [row[7] for row in shown[1:]] == ["12.50", "–"]
