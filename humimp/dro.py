@@ -195,12 +195,6 @@ def robust_dataset(
                 chosen = drawn[rows]
                 x, y = pool.images[chosen].to(device), pool.labels[chosen].to(device)
                 _step(model, x, y, factors[rows], learning_rate)
-                if not _finite(model.parameters()):
-                    raise ValueError(
-                        f"model: NaN or infinite parameters in round {k}, after steps of up to "
-                        f"{float(factors[rows].max()):g} times learning_rate={learning_rate:g}; "
-                        "take a smaller one, or another weighting than 'literal'"
-                    )
                 made = shelf.read(number, x) if shelf else None
                 if made is None:
                     made = _attacked(attack, model, x, y, options, (seed, number))
@@ -416,8 +410,8 @@ def train(
         trained = job.train_one(seed, bar.update)
     if not _finite(trained.parameters()):
         raise ValueError(
-            "model: NaN or infinite parameters after training; take a smaller learning_rate, or "
-            "another weighting than 'literal'"
+            "model: it diverged, its parameters are NaN or infinite; take a smaller learning_rate, "
+            "or another weighting than 'literal'"
         )
     return trained
 
@@ -670,14 +664,19 @@ def _attacked(
     """Call the attack, and check what it returns."""
     if "generator" in inspect.signature(attack).parameters:
         options = {**options, "generator": _generator(images.device, 2, *key, 0)}
+    with torch.no_grad():
+        logits = model(images)
+    if not _finite([logits, *model.parameters()]):
+        raise ValueError(
+            "model: it diverged, its parameters or logits are NaN or infinite; take a smaller "
+            "learning_rate, or another weighting than 'literal'"
+        )
     with torch.enable_grad():
         made = attack(model, images, labels, **options)
     try:
         checks.pair(images, made)
     except ValueError as error:
-        raise ValueError(
-            f"attack: it must return images like those it is given; {error}"
-        ) from error
+        raise ValueError(f"attack: expected images like those it was given; {error}") from error
     return made.detach()
 
 
