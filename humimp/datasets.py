@@ -1,4 +1,4 @@
-"""Images with labels: photographs, the 1000 images, digits, and a user's own folder."""
+"""Images with labels: photographs, the 1000 images, digits, and a user's own, by country too."""
 
 import csv
 import functools
@@ -8,14 +8,16 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 import torchvision
 from torch import Tensor
 
-from humimp import checks, images, progress, weights
+from humimp import checks, geography, images, progress, weights
+from humimp.geography import GeoDataset as GeoDataset
 
 #: Names a folder of data sets; the 1000 images are taken from its folder ``imagenet1000``.
 VARIABLE = "HUMIMP_DATA"
@@ -219,17 +221,120 @@ def folder(
     found = _from_table(table) if table.is_file() else _from_folders(path)
     found = found[: _number(n, len(found))]
     labels = [_label(label, names, where) for _, label, where in found]
-    ids = [image.relative_to(path).with_suffix("").as_posix() for image, _, _ in found]
-    ids = [name.replace("/", "__") for name in ids]
+    paths = [image for image, _, _ in found]
+    return _load(paths, labels, _ids(paths, path), size)
+
+
+def geo(
+    manifest: str | Path,
+    size: int = 224,
+    n: int | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    unknown: geography.Unknown = "error",
+) -> GeoDataset:
+    """Load labelled images whose countries are known.
+
+    `humimp.geography.geode` and `humimp.geography.dollar_street` make a manifest from the released
+    metadata of these data sets.
+
+    Parameters
+    ----------
+    manifest
+        CSV file, or Parquet if its name ends in ``.parquet``, with a row per image and the columns
+        ``path`` (from the manifest's folder), ``label`` (a class or its index from 0) and
+        ``country`` (ISO-3166 alpha-3 or alpha-2, or an English name).
+    size
+        Side in pixels. The shorter side is resized and the centre cut out, as by
+        `humimp.images.load`.
+    n
+        How many, from the first on, of those that are kept; all by default.
+    classes
+        The names of the classes, in the order of the model's logits; those of ImageNet by
+        default. Names are found as by `folder`.
+    unknown
+        What to do with an image whose country is not known: ``"error"``, or ``"exclude"``: leave
+        it out, and count it in ``excluded``.
+
+    Returns
+    -------
+    GeoDataset
+        Images (N, C, size, size) in the order of the manifest; ids are the paths without suffix
+        and with ``__`` for each slash. No image holds a planted pattern.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such manifest, or images that it lists are missing.
+    ValueError
+        The manifest is no table, lacks a column, lists nothing, lacks a path or a label, or lists
+        an image twice; a country or a class is unknown or ambiguous; an image is damaged, or has
+        other channels than the first; too few images for ``n``, or none left.
+    """
+    manifest = Path(manifest)
+    if not manifest.is_file():
+        raise FileNotFoundError(f"There is no manifest {manifest}")
+    rows = _rows(manifest, ("path", "label", "country"))
+    names = tuple(class_names() if classes is None else classes)
+    paths = [manifest.parent / os.path.normpath(row["path"]) for row, _ in rows]
+    places = [where for _, where in rows]
+    _check_listed(manifest, paths, places)
+    given = [row["country"].strip() for row, _ in rows]
+    places = [where.rpartition(", ")[2] for where in places]
+    countries = geography.resolve(given, unknown=unknown, where=places)
+    labels = [_label(row["label"], names, where) for row, where in rows]
+    left_out = [name for name, code in zip(given, countries, strict=True) if not code]
+    excluded = geography.exclusions(left_out, ["unknown country"] * len(left_out))
+    kept = [index for index, code in enumerate(countries) if code]
+    if not kept:
+        raise ValueError(f"{manifest}: none of the {len(rows)} images has a known country")
+    kept = kept[: _number(n, len(kept))]
+    chosen = [paths[i] for i in kept]
+    dataset = _load(chosen, [labels[i] for i in kept], _ids(chosen, manifest.parent), size)
+    planted = torch.zeros(len(kept), dtype=torch.bool)
+    return GeoDataset(*dataset, [countries[i] for i in kept], planted, excluded)
+
+
+def _check_listed(manifest: Path, paths: list[Path], places: list[str]) -> None:
+    """Check that each image is there and is listed once."""
+    first: dict[Path, str] = {}
+    twice = []
+    for path, where in zip(paths, places, strict=True):
+        if path in first:
+            twice.append(f"{path.name} ({first[path]} and {where.rpartition(', ')[2]})")
+        first.setdefault(path, where.rpartition(", ")[2])
+    if twice:
+        raise ValueError(
+            f"{manifest} lists {len(twice)} images more than once: {_few(twice)}; keep one row for "
+            "each"
+        )
+    missing = [f"{path} ({first[path]})" for path in paths if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"{manifest} lists {len(missing)} of {len(paths)} images that are not there: "
+            f"{_few(missing)}; paths count from the manifest's folder"
+        )
+
+
+def _few(names: list[str]) -> str:
+    """Return the first few of many names, for a sentence."""
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+
+
+def _ids(paths: list[Path], root: Path) -> list[str]:
+    """Return for each image its path from the root, without suffix and with ``__`` for slashes."""
+    names = [Path(os.path.relpath(path, root)).with_suffix("") for path in paths]
+    ids = ["__".join(part for part in name.parts if part != "..") for name in names]
     seen: dict[str, Path] = {}
-    for name, (image, _, _) in zip(ids, found, strict=True):
+    for name, path in zip(ids, paths, strict=True):
         if name in seen:
             raise ValueError(
-                f"{seen[name]} and {image} would both be called {name!r}: rename one of them, or "
+                f"{seen[name]} and {path} would both be called {name!r}: rename one of them, or "
                 "list it once"
             )
-        seen[name] = image
-    return _load([image for image, _, _ in found], labels, ids, size)
+        seen[name] = path
+    return ids
 
 
 def _number(n: int | None, available: int) -> int:
@@ -317,26 +422,64 @@ def _verified(path: Path, row: dict[str, str]) -> Tensor:
 
 def _from_table(table: Path) -> list[tuple[Path, str, str]]:
     """Return path, label and place of each row of ``labels.csv``."""
+    found = []
+    for row, where in _rows(table, ("path", "label")):
+        if not (table.parent / row["path"]).is_file():
+            raise FileNotFoundError(f"{where} lists {row['path']}, which is not in {table.parent}")
+        found.append((table.parent / row["path"], row["label"], where))
+    return found
+
+
+def _rows(table: Path, columns: tuple[str, ...]) -> list[tuple[dict[str, str], str]]:
+    """Return each row of a table as text, with its place; each has a path and a label."""
+    rows: list[tuple[dict[str, Any], str]]
+    if table.suffix.lower() == ".parquet":
+        header, rows = _parquet(table)
+    else:
+        header, rows = _csv(table)
+    if not set(columns) <= set(header):
+        wanted = f"{', '.join(columns[:-1])} and {columns[-1]}"
+        raise ValueError(
+            f"{table} must have the columns {wanted}; it has {', '.join(header) or 'none'}"
+        )
+    found = [({name: str(row[name] or "") for name in columns}, where) for row, where in rows]
+    for row, where in found:
+        if not row["path"] or not row["label"].strip():
+            raise ValueError(f"{where} lacks a path or a label: give both")
+    if not found:
+        raise ValueError(
+            f"{table} lists no images: give one row for each, {', '.join(columns[:-1])} and "
+            f"{columns[-1]}"
+        )
+    return found
+
+
+def _csv(table: Path) -> tuple[list[str], list[tuple[dict[str, Any], str]]]:
+    """Read a CSV file: its columns, and its rows with their places."""
     with table.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
-        if not {"path", "label"} <= set(columns):
+        try:
+            header = list(reader.fieldnames or [])
+            return header, [(row, f"{table}, line {reader.line_num}") for row in reader]
+        except (UnicodeDecodeError, csv.Error) as error:
             raise ValueError(
-                f"{table} must have the columns path and label; it has "
-                f"{', '.join(columns) or 'none'}"
-            )
-        rows = [(row["path"] or "", row["label"] or "", reader.line_num) for row in reader]
-    found = []
-    for name, label, line in rows:
-        where = f"{table}, line {line}"
-        if not name or not label.strip():
-            raise ValueError(f"{where} lacks a path or a label: give both")
-        if not (table.parent / name).is_file():
-            raise FileNotFoundError(f"{where} lists {name}, which is not in {table.parent}")
-        found.append((table.parent / name, label, where))
-    if not found:
-        raise ValueError(f"{table} lists no images: give one row for each, path and label")
-    return found
+                f"{table}: not a CSV file in UTF-8 ({error}); save it as one"
+            ) from error
+
+
+def _parquet(table: Path) -> tuple[list[str], list[tuple[dict[str, Any], str]]]:
+    """Read a Parquet file: its columns, and its rows, counted from 1."""
+    try:
+        frame = pd.read_parquet(table)
+    except Exception as error:  # pyarrow has no common class for what broken files make it raise
+        raise ValueError(f"{table}: not a Parquet file, or damaged ({error})") from error
+    frame = frame.astype(object).where(frame.notna(), "")
+    records = [
+        {str(name): str(value) for name, value in row.items()} for row in frame.to_dict("records")
+    ]
+    return list(map(str, frame)), [
+        (row, f"{table}, row {number}") for number, row in enumerate(records, 1)
+    ]
 
 
 def _from_folders(path: Path) -> list[tuple[Path, str, str]]:

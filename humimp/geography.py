@@ -425,7 +425,8 @@ def _manifest(
     """Label images by a class map, resolve their countries, and count what is left out."""
     checks.choice(several, "several", ("exclude", "first"))
     lines = [f"{metadata}, line {line}" for line in range(2, len(paths) + 2)]
-    codes = resolve(countries, unknown=unknown, where=lines)
+    given = countries.tolist()
+    codes = resolve(given, unknown=unknown, where=lines)
     known = class_map(dataset)
     labels, reasons = [], []
     for topics, code in zip(names, codes, strict=True):
@@ -436,7 +437,7 @@ def _manifest(
         {
             "path": paths.to_numpy(),
             "label": labels,
-            "country": [code or name for code, name in zip(codes, countries, strict=True)],
+            "country": [code or name for code, name in zip(codes, given, strict=True)],
             "reason": reasons,
         }
     )

