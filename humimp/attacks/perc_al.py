@@ -23,7 +23,7 @@ def perc_al(
     step_size_color: float = 0.5,
     confidence: float = 0.0,
     cost: Callable[[Tensor, Tensor], Tensor] = color_distance,
-    keep: Literal["least", "authors"] = "least",
+    keep: Literal["least", "code"] = "least",
     targeted: bool = False,
     callback: Callback | None = None,
 ) -> Tensor:
@@ -65,7 +65,7 @@ def perc_al(
 
         ``"least"``
             the one whose own c is least.
-        ``"authors"``
+        ``"code"``
             as in the authors' code: each is rated by c of the unrounded iterate from which it
             came by its last step back (if it came by a step up the loss, by its own before
             rounding). After large steps back this often prefers a worse image, so a number that
@@ -107,7 +107,7 @@ def perc_al(
     checks.number(step_size_loss, "step_size_loss", above=0)
     checks.number(step_size_color, "step_size_color", above=0)
     checks.number(confidence, "confidence", low=0)
-    checks.choice(keep, "keep", ("least", "authors"))
+    checks.choice(keep, "keep", ("least", "code"))
     labels = labels.to(images.device)
 
     def fools(images: Tensor, labels: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ def perc_al(
         x, rating = x.clone(), torch.empty_like(least)
         if not bool(done.all()):
             x[~done] = _up(model, x[~done], y[~done], targeted, step_size_loss, cosine)
-            if keep == "authors":
+            if keep == "code":
                 rating[~done] = _rate(distance[~done], x[~done])
         if bool(done.any()):
             x[done], rating[done] = _back(distance[done], x[done], step_size_color, cosine)

@@ -12,7 +12,7 @@ from humimp import attacks, color, images
 
 from .conftest import distance, network, pictures
 
-KEEP = ["least", "authors"]
+KEEP = ["least", "code"]
 OPTIONS = {"steps": 12, "step_size_loss": 0.3, "step_size_color": 0.2}
 
 
@@ -85,8 +85,8 @@ def test_the_two_rules_differ():
     model, x = network(), pictures(6)
     y = model(x).argmax(1)
     options = {"steps": 25, "step_size_loss": 0.5, "step_size_color": 0.3}
-    least, authors = (attacks.perc_al(model, x, y, keep=keep, **options) for keep in KEEP)
-    near, far = color.color_distance(x, least), color.color_distance(x, authors)
+    least, code = (attacks.perc_al(model, x, y, keep=keep, **options) for keep in KEEP)
+    near, far = color.color_distance(x, least), color.color_distance(x, code)
     assert (near <= far).all()
     assert (near < far).any()
 
@@ -231,7 +231,7 @@ def test_the_model_is_left_as_it_is(grads):
         ({"step_size_loss": 0}, "step_size_loss: expected a finite number above 0, got 0"),
         ({"step_size_color": -1}, "step_size_color: expected a finite number above 0, got -1"),
         ({"confidence": -1}, "confidence: expected a finite number ≥ 0, got -1"),
-        ({"keep": "best"}, "keep: expected one of 'least', 'authors', got 'best'"),
+        ({"keep": "best"}, "keep: expected one of 'least', 'code', got 'best'"),
         ({"images": 255 * pictures(2)}, r"images: .*\[0, 1\]"),
         ({"labels": torch.tensor([0])}, "labels: expected one for each of the 2 images"),
         ({"labels": torch.tensor([0, 4])}, "labels: expected labels below 4"),

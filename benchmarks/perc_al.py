@@ -1,0 +1,211 @@
+"""PerC-AL by humimp.attacks.perc_al and by its authors' own code, image by image.
+
+Both attack the same photographs with the same classifier (MobileNetV2) and options, one image at a
+time, taking turns. Labels are what the classifier says of the photographs, so that every one is
+attacked. Nothing is random. Three of ours are held against the authors' code, each a step further
+from it:
+
+    same      keep="code" with the authors' own colour difference as the cost: the same algorithm
+    code      keep="code" with humimp.color.color_distance
+    least     keep="least", the default
+
+The authors' colour difference departs from CIEDE2000: a black pixel gets L = −16 instead of 0 (in
+CIELAB 0 is sent to 0 instead of 4/29), sRGB bends at 0.0405 instead of 0.04045, and constants are
+rounded. All results are measured with the same distances, of this package. Prints a table, writes a
+JSON record and, beside it, the figures of each image.
+
+The authors' code is not part of this project. Get it, MIT licensed, from
+https://github.com/ZhengyuZhao/PerC-Adversarial, and name its folder with --checkout. It is imported
+from there as it is. It calls the classifier with images in [-1, 1], which is undone in front of
+the classifier; PyTorch's warning about its masks of type uint8 is silenced.
+"""
+
+import argparse
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from humimp import attacks, classifiers, color, datasets, distances, runs, weights
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = ("perc_al.py", "differential_color_functions.py")
+DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "l2": distances.l2,
+    "ciede2000": color.color_distance,
+    "lpips_vgg": distances.LPIPS("vgg"),
+}
+Attack = Callable[[Tensor, Tensor], Tensor]
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--checkout", type=Path, required=True, help="folder of the authors' repository")
+    add("--images", type=int, default=20, help="photographs to attack (default 20, which is all)")
+    add("--size", type=int, default=112, help="side of the images in pixels (default 112)")
+    add("--steps", type=int, default=50, help="steps of each attack (default 50)")
+    add("--step-size-loss", type=float, default=1.0, help="α_l (default 1)")
+    add("--step-size-color", type=float, default=0.5, help="α_c (default 0.5)")
+    add("--threads", type=int, default=1, help="CPU threads (default 1)")
+    add("--out", type=Path, default=ROOT / "results" / "peers" / "perc_al.json")
+    return parser.parse_args()
+
+
+def compared(options: argparse.Namespace, model: nn.Module) -> dict[str, Attack]:
+    """Give the attacks by name, the authors' first."""
+    if any(not (options.checkout / name).is_file() for name in FILES):
+        sys.exit(f"{options.checkout}: expected the files {' and '.join(FILES)} in there")
+    sys.path.insert(0, str(options.checkout))
+    import differential_color_functions as theirs  # type: ignore[import-not-found]
+    from perc_al import PerC_AL  # type: ignore[import-not-found]
+
+    warnings.filterwarnings("ignore", message="indexing with dtype torch.uint8")
+    published = PerC_AL(
+        max_iterations=options.steps,
+        alpha_l_init=options.step_size_loss,
+        alpha_c_init=options.step_size_color,
+    )
+
+    def authors(image: Tensor, label: Tensor) -> Tensor:
+        return published.adversary(lambda x: model(0.5 * x + 0.5), image, label, targeted=False)
+
+    def their_distance(original: Tensor, images: Tensor) -> Tensor:
+        one, other = (theirs.rgb2lab_diff(x, x.device) for x in (original, images))
+        return theirs.ciede2000_diff(one, other, one.device).flatten(1).norm(dim=1)
+
+    ours = partial(
+        attacks.perc_al,
+        model,
+        steps=options.steps,
+        step_size_loss=options.step_size_loss,
+        step_size_color=options.step_size_color,
+    )
+    return {
+        "authors": authors,
+        "same": partial(ours, keep="code", cost=their_distance),
+        "code": partial(ours, keep="code"),
+        "least": ours,
+    }
+
+
+def turns(options: argparse.Namespace, model: nn.Module, by: dict[str, Attack]) -> pd.DataFrame:
+    """Attack the photographs by each, in turn; a row per image."""
+    images, _, ids = datasets.photographs(options.images, options.size)
+    labels = classifiers.predict(model, images)
+    rows = []
+    for index, name in enumerate(ids):
+        image, label = images[index, None], labels[index, None]
+        row: dict[str, Any] = {"id": name}
+        for who in list(by)[:: -1 if index % 2 else 1]:
+            start = time.perf_counter()
+            got = by[who](image, label)
+            row[f"seconds_{who}"] = time.perf_counter() - start
+            row[f"success_{who}"] = bool(classifiers.predict(model, got) != label)
+            for measure, function in DISTANCES.items():
+                row[f"{measure}_{who}"] = float(function(image, got))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def compare(rows: pd.DataFrame, who: str) -> dict[str, Any]:
+    """Summarise one attack: means, how far they are off the authors', and the worst image."""
+    found: dict[str, Any] = {
+        "success": int(rows[f"success_{who}"].sum()),
+        "success_differs": rows["id"][rows[f"success_{who}"] != rows["success_authors"]].tolist(),
+        "seconds_median": float(rows[f"seconds_{who}"].median()),
+        "time_authors_by_this_median": float(
+            (rows["seconds_authors"] / rows[f"seconds_{who}"]).median()
+        ),
+    }
+    for measure in DISTANCES:
+        ours, authors = rows[f"{measure}_{who}"], rows[f"{measure}_authors"]
+        off = (ours / authors - 1).abs()
+        found[measure] = {
+            "mean": float(ours.mean()),
+            "mean_off": float(ours.mean() / authors.mean() - 1),
+            "worst_off": float(off.max()),
+            "beyond_a_tenth": rows["id"][off > 0.1].tolist(),
+        }
+    return found
+
+
+def commit(checkout: Path) -> str | None:
+    """Name the authors' commit, if the folder is a git checkout of its own."""
+    if not (checkout / ".git").exists():
+        return None
+    command = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def machine() -> str:
+    """Name the processor."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} CPUs"
+
+
+def main() -> None:
+    options = arguments()
+    torch.set_num_threads(options.threads)
+    model = classifiers.load("mobilenet_v2")
+    by = compared(options, model)
+    record = runs.provenance(
+        machine=machine(),
+        threads=torch.get_num_threads(),
+        load_before=os.getloadavg(),
+        options={
+            name: value for name, value in vars(options).items() if name not in ("out", "checkout")
+        },
+        classifier="mobilenet_v2",
+        checkpoints={"mobilenet_v2": weights.sha256("mobilenet_v2")},
+        authors={
+            "repository": "https://github.com/ZhengyuZhao/PerC-Adversarial",
+            "commit": commit(options.checkout),
+            "files_sha256": {
+                name: hashlib.sha256((options.checkout / name).read_bytes()).hexdigest()
+                for name in FILES
+            },
+        },
+    )
+    rows = turns(options, model, by)
+    record["load_after"] = os.getloadavg()
+    record["images"] = len(rows)
+    record["compared"] = {who: compare(rows, who) for who in by}
+
+    print(f"{'':8} {'success':>7}  {'':10} {'mean':>9} {'off':>7} {'worst':>8}  beyond 10 %")
+    for who, found in record["compared"].items():
+        for place, measure in enumerate(DISTANCES):
+            row = found[measure]
+            print(
+                f"{who if place == 0 else '':8} {found['success'] if place == 0 else '':>7}  "
+                f"{measure:10} {row['mean']:9.4f} {row['mean_off']:+7.2%} "
+                f"{row['worst_off']:8.2%}  {len(row['beyond_a_tenth'])}"
+            )
+        print(
+            f"{'':16}  the authors' time is {found['time_authors_by_this_median']:.2f} times this "
+            f"one's, {found['seconds_median']:.2f} s an image"
+        )
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    runs.write_json(options.out, record)
+    parquet = options.out.with_suffix(".parquet")
+    rows.to_parquet(parquet, index=False)
+    print(f"\nwritten to {options.out} and {parquet.name}")
+
+
+if __name__ == "__main__":
+    main()
