@@ -103,7 +103,7 @@ def run(
     parts = {seed: _read(folder, seed) for seed in seeds if _part(folder, seed).exists()}
     groups = [seeds[start : start + together] for start in range(0, len(seeds), together)]
     todo = [group for group in groups if not all(seed in parts for seed in group)]
-    if todo:
+    if todo or known is None or known["state"] != "complete":
         session = runs.provenance(**dict(about or {}), replicates=0, wall_seconds=0.0)
         diary = {
             "format": 1,

@@ -1,0 +1,336 @@
+"""Many replicates: the same however they are computed, and whatever happens on the way."""
+
+import copy
+import json
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors.torch
+import torch
+from distributed import Client, LocalCluster
+from torch import Tensor, nn
+
+from humimp import dro, fairness, replicates, runs
+
+CLASSES = 3
+SEEDS = (0, 1, 2, 3, 4)
+
+
+class Relative(nn.Module):
+    """Divides images by their sum: NaN for a black one."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images / images.sum((1, 2, 3), keepdim=True)
+
+
+def network(*first: nn.Module) -> nn.Module:
+    """Return a small network for 6 × 6 images with batch normalisation, in float64."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layers = [nn.Conv2d(1, 3, 3, stride=2), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten()]
+        return nn.Sequential(*first, *layers, nn.Linear(12, CLASSES)).double().eval()
+
+
+def robust(n: int = 8) -> dro.RobustDataset:
+    """Return random images as a robust data set, with weights that grow."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(n, 1, 6, 6, dtype=torch.float64, generator=generator)
+    weights = torch.arange(1, n + 1).double()
+    zero = torch.zeros(n, dtype=torch.int64)
+    return dro.RobustDataset(images, torch.arange(n) % CLASSES, weights, zero, torch.arange(n))
+
+
+def held_out(n: int = 9) -> tuple[Tensor, Tensor, list[str]]:
+    generator = torch.Generator().manual_seed(1)
+    images = torch.rand(n, 1, 6, 6, dtype=torch.float64, generator=generator)
+    return images, torch.arange(n) % CLASSES, [f"image_{i}" for i in range(n)]
+
+
+def train(out: Path, **options: Any) -> pd.DataFrame:
+    given = {"learning_rate": 0.05, "passes": 2, "batch_size": 3, "seeds": SEEDS} | options
+    data = given.pop("robust", robust())
+    return dro.replicates(
+        given.pop("model", network()), data, test=given.pop("test", held_out()), out=out, **given
+    )
+
+
+def state(out: Path, seed: int) -> dict[str, Tensor]:
+    return safetensors.torch.load_file(out / "models" / f"{seed:05d}.safetensors")
+
+
+def distance(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+    assert set(one) == set(other)
+    return max(float((one[name] - other[name]).abs().max()) for name in one)
+
+
+# --- the same in each way ---
+
+
+@contextmanager
+def nowhere() -> Iterator[Executor | None]:
+    yield None
+
+
+@contextmanager
+def dask() -> Iterator[Executor]:
+    options = {"processes": False, "dashboard_address": None, "n_workers": 2}
+    with LocalCluster(threads_per_worker=1, **options) as cluster, Client(cluster) as client:
+        yield client.get_executor()
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+    """Train one replicate after the other."""
+    out = tmp_path_factory.mktemp("replicates") / "alone"
+    return out, train(out, together=1)
+
+
+def test_a_replicate_is_algorithm_3_with_its_seed(alone):
+    out, records = alone
+    images, labels, ids = held_out()
+    for seed in SEEDS:
+        options = {"learning_rate": 0.05, "passes": 2, "batch_size": 3, "seed": seed}
+        model = dro.train(network(), robust(), **options)
+        assert distance(state(out, seed), model.state_dict()) == 0
+        rows = records[records["replicate"] == seed]
+        predicted = model(images).argmax(1)
+        assert rows["predicted"].tolist() == predicted.tolist()
+        assert rows["correct"].tolist() == (predicted == labels).tolist()
+        assert rows["label"].tolist() == labels.tolist()
+        assert rows["id"].tolist() == ids
+    assert not records["diverged"].any()
+    assert tuple(records) == replicates.COLUMNS
+    assert records["replicate"].tolist() == [seed for seed in SEEDS for _ in ids]
+    assert distance(state(out, 0), state(out, 1)) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("where", "together"),
+    [(nowhere, 5), (nowhere, 2), (lambda: ThreadPoolExecutor(2), 1), (dask, 2)],
+    ids=["together", "two by two", "threads", "dask"],
+)
+def test_the_same_in_each_way(alone, tmp_path, where, together):
+    out, wanted = alone
+    with where() as executor:
+        found = train(tmp_path, together=together, executor=executor)
+    pd.testing.assert_frame_equal(found, wanted)
+    for seed in SEEDS:
+        assert distance(state(tmp_path, seed), state(out, seed)) < 1e-12
+
+
+def test_workers_may_read_the_data_set_themselves(alone, tmp_path):
+    images, labels = robust().images, robust().labels
+    options = {"learning_rate": 0.05, "rounds": 1, "out": tmp_path / "set"}
+    made = dro.robust_dataset(network(), images, labels, lambda model, x, y: x / 2, **options)
+    with ThreadPoolExecutor(1) as executor:
+        one = train(tmp_path / "one", robust=tmp_path / "set", executor=executor)
+    pd.testing.assert_frame_equal(one, train(tmp_path / "other", robust=made))
+
+
+def test_small_models_are_trained_together_by_default(tmp_path, monkeypatch):
+    train(tmp_path / "small")
+    monkeypatch.setattr(dro, "SMALL", 10)
+    train(tmp_path / "large")
+    asked = [
+        json.loads((tmp_path / name / "provenance.json").read_text())["sessions"][0]["together"]
+        for name in ("small", "large")
+    ]
+    assert asked == [len(SEEDS), 1]
+
+
+def test_the_model_given_stays_as_it_was(tmp_path):
+    model = network()
+    kept = copy.deepcopy(model.state_dict())
+    train(tmp_path / "one", model=model, together=1)
+    train(tmp_path / "other", model=model, together=5)
+    assert distance(model.state_dict(), kept) == 0
+    assert all(value.requires_grad and value.grad is None for value in model.parameters())
+
+
+def test_records_with_a_country_are_what_the_metric_takes(alone):
+    _, records = alone
+    country = dict(zip(held_out()[2], ["USA", "KEN", "FRA"] * 3, strict=True))
+    records = records.assign(country=records["id"].map(country))
+    for _, rows in records.groupby("replicate"):
+        kept = fairness.accuracy_by_country(rows).kept.set_index("country")
+        expected = rows.groupby("country")["correct"].mean()
+        np.testing.assert_allclose(kept["accuracy"].loc[expected.index], expected)
+
+
+# --- divergence ---
+
+
+@pytest.mark.parametrize("together", [1, 5])
+def test_a_diverged_replicate_is_kept_and_marked_and_spoils_no_other(alone, tmp_path, together):
+    data = robust()
+    images = data.images.clone()
+    images[1] = 0  # makes θ NaN for those that draw it
+    data = data._replace(images=images)
+    drawn = {seed: dro._draw(data.weights, 16, 3, seed) for seed in SEEDS}
+    hit = [seed for seed in SEEDS if bool((drawn[seed] == 1).any())]
+    assert 0 < len(hit) < len(SEEDS)
+    options = {"model": network(Relative()), "robust": data}
+    with pytest.warns(
+        RuntimeWarning, match=rf"{len(hit)} of 5 replicates diverged \(seeds {hit[0]}"
+    ):
+        records = train(tmp_path / "black", together=together, **options)
+    assert records.loc[records["diverged"], "replicate"].unique().tolist() == hit
+    bad = records[records["diverged"]]
+    assert set(bad["predicted"]) == {-1}
+    assert not bad["correct"].any()
+    assert len(records) == 5 * 9
+    assert all(value.isnan().any() for value in [state(tmp_path / "black", hit[0])["5.weight"]])
+    spared = [seed for seed in SEEDS if seed not in hit]
+    train(tmp_path / "spared", together=1, seeds=spared, **options)
+    for seed in spared:
+        one, other = state(tmp_path / "black", seed), state(tmp_path / "spared", seed)
+        assert distance(one, other) < 1e-12
+    with pytest.warns(RuntimeWarning, match="diverged"):
+        again = replicates.load(tmp_path / "black")
+    pd.testing.assert_frame_equal(again, records)
+
+
+# --- on disk ---
+
+
+class Stop(BaseException):
+    """The end of a process, as far as its files are concerned."""
+
+
+def stopping(monkeypatch: pytest.MonkeyPatch, last: int, before: bool) -> None:
+    """Stop at the given write of a file: before it, or between it and its place."""
+    kept = runs.write
+
+    def write(path: Path, content: bytes) -> None:
+        nonlocal last
+        last -= 1
+        if last < 0:
+            if not before:
+                path.with_name(f".{path.name}.part").write_bytes(content[: len(content) // 2])
+            raise Stop
+        kept(path, content)
+
+    monkeypatch.setattr(runs, "write", write)
+
+
+def files(out: Path) -> dict[str, bytes]:
+    """Return what is in a folder, but for the diary, which has times."""
+    found = [path for path in out.rglob("*") if path.is_file() and path.suffix != ".json"]
+    return {str(path.relative_to(out)): path.read_bytes() for path in found}
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_cut_off_at_any_write_it_goes_on_and_ends_the_same(tmp_path, monkeypatch, before):
+    options: dict[str, Any] = {"together": 2, "seeds": (3, 1, 2), "passes": 1}
+    records = train(tmp_path / "whole", **options)
+    wanted, cuts = files(tmp_path / "whole"), 0
+    assert len(wanted) == 6
+    for last in range(20):
+        out = tmp_path / str(last)
+        try:
+            with monkeypatch.context() as patch:
+                stopping(patch, last, before)
+                train(out, **options)
+            break
+        except Stop:
+            cuts += 1
+        with pytest.raises(ValueError, match=r"not complete|no replicates here"):
+            replicates.load(out)
+        pd.testing.assert_frame_equal(train(out, **options), records)
+        assert files(out) == wanted
+        assert len(replicates.load(out)) == len(records)
+    assert cuts == 1 + 6 + 2 + 1  # the diary, the files, the diary after each group and at the end
+
+
+def test_what_is_done_is_not_done_again_and_more_seeds_can_follow(tmp_path, monkeypatch):
+    first = train(tmp_path, seeds=[7, 5])
+    assert len(files(tmp_path)) == 4
+    with monkeypatch.context() as patch:
+        patch.setattr(dro._Job, "train", None)
+        pd.testing.assert_frame_equal(train(tmp_path, seeds=[7, 5]), first)
+    more = train(tmp_path, seeds=[7, 5, 6], together=1)
+    pd.testing.assert_frame_equal(more[more["replicate"] != 6], first)
+    loaded = replicates.load(tmp_path)
+    assert loaded["replicate"].unique().tolist() == [5, 6, 7]
+    diary = json.loads((tmp_path / "provenance.json").read_text())
+    assert [session["replicates"] for session in diary["sessions"]] == [2, 1]
+
+
+def test_an_error_on_a_worker_comes_through_and_what_was_done_is_kept(tmp_path, monkeypatch):
+    kept = dro._Job.train
+
+    def failing(self: Any, seeds: Any) -> Any:
+        if 2 in seeds:
+            raise RuntimeError("out of memory")
+        return kept(self, seeds)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dro._Job, "train", failing)
+        with ThreadPoolExecutor(1) as executor, pytest.raises(RuntimeError, match="out of memory"):
+            train(tmp_path, executor=executor)
+    assert (tmp_path / "parts" / "00001.parquet").exists()
+    assert len(train(tmp_path)) == 5 * 9
+
+
+def test_a_folder_of_other_replicates_is_refused(tmp_path):
+    train(tmp_path, seeds=[0])
+    data, (images, labels, ids) = robust(), held_out()
+    others: list[tuple[str, dict[str, Any]]] = [
+        (r"learning_rate: 0\.05 in the folder, 0\.06 now", {"learning_rate": 0.06}),
+        ("passes: 2 in the folder, 1 now", {"passes": 1}),
+        ("weighting: 'normalized' in the folder, 'literal' now", {"weighting": "literal"}),
+        ("model_sha256", {"model": network(nn.Identity())}),
+        ("robust_sha256", {"robust": data._replace(weights=data.weights + 1)}),
+        ("test_sha256", {"test": (images / 2, labels, ids)}),
+        ("ids_sha256", {"test": (images, labels, ids[::-1])}),
+    ]
+    for message, options in others:
+        with pytest.raises(ValueError, match=message):
+            train(tmp_path, seeds=[0, 1], **options)
+    with pytest.raises(ValueError, match="no replicates here"):
+        replicates.load(tmp_path / "nothing")
+
+
+def test_damage_is_found_and_mended(tmp_path):
+    wanted = train(tmp_path, seeds=[0, 1])
+    path = tmp_path / "parts" / "00001.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"00001\.parquet: damaged.*only its replicate"):
+        train(tmp_path, seeds=[0, 1])
+    path.write_bytes((tmp_path / "parts" / "00000.parquet").read_bytes())
+    with pytest.raises(ValueError, match="another replicate than expected"):
+        replicates.load(tmp_path)
+    path.unlink()
+    pd.testing.assert_frame_equal(train(tmp_path, seeds=[0, 1]), wanted)
+    assert path.read_bytes() == whole
+
+
+# --- bad input ---
+
+
+def test_bad_options(tmp_path):
+    images, labels, ids = held_out()
+    bad: list[tuple[str, dict[str, Any]]] = [
+        ("seeds: expected at least one", {"seeds": []}),
+        ("seeds: expected different ones", {"seeds": [1, 2, 1]}),
+        ("seeds: expected a whole number", {"seeds": [-1]}),
+        ("together: expected a whole number", {"together": 0}),
+        ("batch_size: expected a whole number", {"batch_size": 0}),
+        ("weighting: expected one of", {"weighting": "none"}),
+        ("test: expected the three", {"test": (images, labels)}),
+        ("test: expected a different id for each of 9 images", {"test": (images, labels, ids[1:])}),
+        ("got 1 different ones among 9", {"test": (images, labels, ["a"] * 9)}),
+        ("no adversarial data set here", {"robust": tmp_path / "nothing"}),
+        ("train mode", {"model": network().train()}),
+    ]
+    for message, options in bad:
+        with pytest.raises(ValueError, match=message):
+            train(tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
