@@ -392,7 +392,7 @@ def _metadata(
     missing = [column for column in columns if column not in table]
     if missing:
         raise ValueError(
-            f"{metadata}: no column {', '.join(missing)}; there are {', '.join(table)}"
+            f"{metadata}: no column {', '.join(missing)}; there are {', '.join(map(str, table))}"
         )
     return table
 
@@ -406,11 +406,11 @@ def _topics(text: str, where: str) -> list[str]:
     """Read a list of topics, as in ``['bed', 'guest bed']``."""
     try:
         topics = ast.literal_eval(text)
-        return [_topic(topic) for topic in topics if isinstance(topics, list)]
-    except (ValueError, SyntaxError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{where}: topics: expected a list in brackets, as ['bed'], got {text!r}"
-        ) from error
+    except (ValueError, SyntaxError):
+        topics = None
+    if not isinstance(topics, list) or not all(isinstance(topic, str) for topic in topics):
+        raise ValueError(f"{where}: topics: expected a list in brackets, as ['bed'], got {text!r}")
+    return [_topic(topic) for topic in topics]
 
 
 def _manifest(

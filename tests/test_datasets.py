@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
-from humimp import checks, datasets, progress, weights
+from humimp import checks, datasets, images, progress, weights
 
 VARIABLE = datasets.VARIABLE
 OWN_DATA = os.environ.get(VARIABLE, "")
@@ -384,3 +385,108 @@ def test_colour_and_grayscale_do_not_mix(tmp_path):
     put(tmp_path, "1/grey.png", picture(0, mode="L"))
     with pytest.raises(ValueError, match=r"grey\.png has 1 channels, .*colour\.png has 3: save"):
         datasets.folder(tmp_path)
+
+
+# --- images by country ---
+
+
+def listed_by_country(root: Path, *rows: tuple, name: str = "manifest.csv") -> Path:
+    root.mkdir(exist_ok=True)
+    frame = pd.DataFrame(rows, columns=["path", "label", "country"])
+    if name.endswith(".parquet"):
+        frame.to_parquet(root / name)
+    else:
+        frame.to_csv(root / name, index=False)
+    return root / name
+
+
+@pytest.mark.parametrize("name", ["manifest.csv", "manifest.parquet"])
+def test_a_manifest_gives_labels_and_countries(name, tmp_path):
+    for image in ("b.png", "sub/a.png", "c.png", "unlisted.png"):
+        put(tmp_path, image)
+    rows = [("sub/a.png", "tiger_cat", "NA"), ("b.png", "3", "uk"), ("./c.png", " 0 ", "USA")]
+    manifest = listed_by_country(tmp_path, *rows, name=name)
+    dataset = datasets.geo(manifest, 10)
+    assert isinstance(dataset, datasets.GeoDataset)
+    check(dataset[:3], (3, 3, 10, 10))
+    assert dataset.ids == ["sub__a", "b", "c"]
+    assert dataset.labels.tolist() == [282, 3, 0]
+    assert dataset.countries == ["NAM", "GBR", "USA"]
+    assert dataset.planted.tolist() == [False] * 3
+    assert dataset.excluded.empty
+    assert list(dataset.excluded) == ["country", "n", "reason"]
+    assert torch.equal(dataset.images[1], images.load(tmp_path / "b.png", 10))
+    assert datasets.geo(str(manifest), 10, 2).ids == dataset.ids[:2]
+
+
+def test_labels_in_a_parquet_file_may_be_numbers(tmp_path):
+    put(tmp_path, "a.png")
+    manifest = listed_by_country(tmp_path, ("a.png", 7, "USA"), name="m.parquet")
+    assert datasets.geo(manifest, 8).labels.tolist() == [7]
+
+
+def test_unknown_countries_are_errors_or_counted(tmp_path):
+    for image in "abcd":
+        put(tmp_path, f"{image}.png")
+    countries = ["Atlantis", "USA", "", "Atlantis"]
+    rows = [(f"{image}.png", "1", where) for image, where in zip("abcd", countries, strict=True)]
+    manifest = listed_by_country(tmp_path, *rows)
+    message = r"'Atlantis' \(line 2 and 1 more\); '' \(line 4\)\. Give ISO-3166 codes"
+    with pytest.raises(ValueError, match=message):
+        datasets.geo(manifest)
+    dataset = datasets.geo(manifest, 8, unknown="exclude")
+    assert dataset.ids == ["b"]
+    assert dataset.excluded.to_dict("records") == [
+        {"country": "Atlantis", "n": 2, "reason": "unknown country"},
+        {"country": "", "n": 1, "reason": "unknown country"},
+    ]
+    manifest = listed_by_country(tmp_path, *rows[2:])
+    with pytest.raises(ValueError, match="none of the 2 images has a known country"):
+        datasets.geo(manifest, unknown="exclude")
+    with pytest.raises(ValueError, match="unknown: expected one of 'error', 'exclude'"):
+        datasets.geo(manifest, unknown="ignore")
+
+
+def test_manifests_that_cannot_be_used(tmp_path):
+    put(tmp_path, "a.png")
+    with pytest.raises(FileNotFoundError, match=r"There is no manifest .*nothing\.csv"):
+        datasets.geo(tmp_path / "nothing.csv")
+    table(tmp_path, ("a.png", "1"))
+    with pytest.raises(ValueError, match="must have the columns path, label and country; it has"):
+        datasets.geo(tmp_path / "labels.csv")
+    with pytest.raises(ValueError, match=r"lists no images: give one row for each, path, label"):
+        datasets.geo(listed_by_country(tmp_path))
+    missing = [(f"{number}.png", "1", "USA") for number in range(7)]
+    manifest = listed_by_country(tmp_path, ("a.png", "1", "USA"), *missing)
+    message = (
+        r"lists 7 of 8 images that are not there: .*0\.png \(line 3\).*4\.png \(line 7\) and 2"
+    )
+    with pytest.raises(FileNotFoundError, match=message):
+        datasets.geo(manifest)
+    manifest = listed_by_country(tmp_path, ("a.png", "1", "USA"), ("./a.png", "2", "USA"))
+    message = r"lists 1 images more than once: a\.png \(line 2 and line 3\); keep one row"
+    with pytest.raises(ValueError, match=message):
+        datasets.geo(manifest)
+    manifest = listed_by_country(tmp_path, ("a.png", "2", "USA"))
+    with pytest.raises(ValueError, match=r"manifest\.csv, line 2: there is no class 2; the cl"):
+        datasets.geo(manifest, classes=["no", "yes"])
+    with pytest.raises(ValueError, match="n: expected a whole number from 1 to 1, got 2"):
+        datasets.geo(manifest, n=2)
+    for row in (("a.png", "", "USA"), ("", "1", "USA")):
+        with pytest.raises(ValueError, match=r"line 2 lacks a path or a label: give both"):
+            datasets.geo(listed_by_country(tmp_path, row))
+    put(tmp_path, "a.jpg")
+    manifest = listed_by_country(tmp_path, ("a.png", "1", "USA"), ("a.jpg", "1", "USA"))
+    with pytest.raises(ValueError, match=r"a\.png and .*a\.jpg would both be called 'a': rename"):
+        datasets.geo(manifest)
+    (tmp_path / "a.jpg").write_bytes(b"no image")
+    manifest = listed_by_country(tmp_path, ("a.jpg", "1", "USA"))
+    with pytest.raises(ValueError, match=r"a\.jpg: not a readable image, or damaged"):
+        datasets.geo(manifest)
+
+
+def test_files_that_are_no_manifest(tmp_path):
+    for name in ("m.parquet", "m.csv"):
+        (tmp_path / name).write_bytes(b"\xff\xfePAR\x00no table")
+        with pytest.raises(ValueError, match=rf"m\.{name[2:]}: not a (Parquet|CSV) file"):
+            datasets.geo(tmp_path / name)
