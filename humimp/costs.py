@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 import piq
+import torch
 from torch import Tensor
 
-from humimp import checks, pieapp, weights
+from humimp import checks, distances, pieapp, weights
 
 
 class SSIM:
@@ -70,6 +71,80 @@ class HaarPSI:
         if lit.any():
             values[lit] = 1 - piq.haarpsi(images[lit], reference[lit], reduction="none")
         return values
+
+
+class LPIPS:
+    """Learned perceptual image patch similarity, the value of `humimp.distances.LPIPS`.
+
+    Images must have 32 pixels at least each way; one channel is taken as grey. All images go
+    through the network at once.
+
+    Parameters
+    ----------
+    net
+        Whose features: ``"alex"`` for AlexNet, ``"vgg"`` for VGG-16, about twenty times the work.
+
+    Notes
+    -----
+    This is LPIPS itself, a weighted sum of squared differences of features, so its gradient at the
+    reference is 0. Its square root, which some attacks bound or minimise instead, has none there.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError, ConnectionError
+        If the weights are not there, see `humimp.weights`.
+    """
+
+    def __init__(self, net: Literal["alex", "vgg"] = "alex") -> None:
+        checks.choice(net, "net", ("alex", "vgg"))
+        self.net = net
+        self._network = distances.LPIPSNetwork(net)
+
+    def __repr__(self) -> str:
+        return f"LPIPS(net={self.net!r})"
+
+    def __call__(self, reference: Tensor, images: Tensor) -> Tensor:
+        """Return the cost of each image, shape (N,)."""
+        checks.pair(reference, images)
+        return self.at(reference)(images)
+
+    def at(self, reference: Tensor) -> "LPIPSFromReference":
+        """Return the cost from these references, whose features are computed once."""
+        checks.images(reference, "reference")
+        _large_enough(reference, 32, "LPIPS's network")
+        with torch.no_grad():
+            features = self._network.features(reference)
+        return LPIPSFromReference(self._network, features, reference.shape[1:])
+
+
+class LPIPSFromReference:
+    """LPIPS from fixed references; a boolean mask in brackets keeps some of them."""
+
+    def __init__(
+        self, network: distances.LPIPSNetwork, features: list[Tensor], shape: torch.Size
+    ) -> None:
+        self._network, self._features, self._shape = network, features, shape
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Compute the cost of each image, shape (N,).
+
+        Raises
+        ------
+        ValueError
+            If the images do not have the shape of the references.
+        """
+        wanted = (len(self._features[0]), *self._shape)
+        if images.shape != wanted:
+            raise ValueError(
+                f"images: expected the shape of the references, {wanted}, got "
+                f"{tuple(images.shape)}; where images are dropped, keep[mask] the references too"
+            )
+        return self._network.between(self._features, self._network.features(images))
+
+    def __getitem__(self, keep: Tensor) -> "LPIPSFromReference":
+        """Keep the references that a boolean mask, shape (N,), names."""
+        features = [layer[keep] for layer in self._features]
+        return LPIPSFromReference(self._network, features, self._shape)
 
 
 class PieAPP:

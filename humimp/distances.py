@@ -4,12 +4,15 @@ Each takes two batches of images (N, C, H, W) in [0, 1] and returns N values. Th
 those of Table 1: over all pixels and channels, in units of the full range.
 """
 
+import os
 from collections.abc import Callable
-from functools import cached_property
-from typing import Literal
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Literal
 
 import piq
 import torch
+import torch.nn.functional as F
 import torchvision
 from piq.functional.layers import L2Pool2d
 from torch import Tensor, nn
@@ -81,14 +84,7 @@ class LPIPS:
 
     @cached_property
     def _loss(self) -> nn.Module:
-        linear = weights.load(f"lpips_{self.net}")
-        return piq.ContentLoss(
-            _features(self.net),
-            layers=_LAYERS[self.net],
-            weights=[linear[f"lin{k}.weight"] for k in range(5)],
-            reduction="none",
-            normalize_features=True,
-        )
+        return LPIPSNetwork(self.net)
 
 
 class DISTS:
@@ -110,6 +106,113 @@ class DISTS:
     @cached_property
     def _loss(self) -> nn.Module:
         return _DISTS(_features("vgg"), **weights.load("dists"))
+
+
+class Saliency:
+    """Change of the saliency map: where a salient object detection network sees an object.
+
+    The paper's third proxy of human vision (section 3.2). The network is U²-NetP (Qin et al. 2020),
+    run by onnxruntime on the CPU, wherever the images are. The distance is the mean absolute
+    difference of the two maps, from 0 to 1.
+
+    Call it with ``(original, images)``, each (N, C, H, W) in [0, 1]; one channel is taken as grey.
+    It returns (N,), through which no gradient flows; equal images are at 0. The network is looked
+    up at the first call, see `humimp.weights`.
+
+    Notes
+    -----
+    As its authors feed it: the image is resized to 320 × 320, divided by its greatest value and
+    normalised by ImageNet's means and deviations; the map is stretched to [0, 1] and resized to the
+    image. Both resize by linear interpolation with antialiasing, in floating point, so that changes
+    of less than a level count too.
+    """
+
+    def __call__(self, original: Tensor, images: Tensor) -> Tensor:
+        """Return the distance of each image from its original, shape (N,)."""
+        checks.pair(original, images)
+        difference = self._map(original) - self._map(images)
+        return difference.abs().flatten(1).mean(1).to(images)
+
+    def map(self, images: Tensor) -> Tensor:
+        """Return each image's saliency map, shape (N, H, W), from 0 to 1.
+
+        A map reaches both 0 and 1 before it is resized, also where nothing in the image stands out.
+        """
+        checks.images(images)
+        return self._map(images).to(images)
+
+    def _map(self, images: Tensor) -> Tensor:
+        """Return the maps in single precision on the CPU."""
+        session = _session(weights.path("u2netp"), torch.get_num_threads(), os.getpid())
+        (name,) = (entry.name for entry in session.get_inputs())
+        first = session.get_outputs()[0].name  # the fused map; the others are the stages' own
+        x = images.detach().cpu().float().expand(-1, 3, -1, -1)
+        x = _resize(x, (320, 320))
+        peak = x.amax((1, 2, 3), keepdim=True)
+        x = x / torch.where(peak > 0, peak, 1)
+        x = (x - torch.tensor(piq.perceptual.IMAGENET_MEAN).view(3, 1, 1)) / torch.tensor(
+            piq.perceptual.IMAGENET_STD
+        ).view(3, 1, 1)
+        maps = [torch.from_numpy(session.run([first], {name: one[None].numpy()})[0]) for one in x]
+        found = torch.cat(maps)
+        low, high = found.amin((1, 2, 3), keepdim=True), found.amax((1, 2, 3), keepdim=True)
+        found = (found - low) / torch.where(high > low, high - low, 1)
+        return _resize(found, (images.shape[2], images.shape[3]))[:, 0]
+
+
+@cache
+def _session(path: Path, threads: int, process: int) -> Any:
+    """Start onnxruntime for a network: once for each process, as a copy's threads would be gone."""
+    import onnxruntime  # type: ignore[import-untyped]
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize by linear interpolation, averaging where pixels are dropped."""
+    return F.interpolate(images, size, mode="bilinear", antialias=True)
+
+
+class LPIPSNetwork(piq.ContentLoss):
+    """The network of LPIPS, differentiable wherever its features vanish too.
+
+    Parameters
+    ----------
+    net
+        ``"vgg"`` or ``"alex"``.
+    """
+
+    def __init__(self, net: Literal["vgg", "alex"]) -> None:
+        linear = weights.load(f"lpips_{net}")
+        super().__init__(
+            _features(net),
+            layers=_LAYERS[net],
+            weights=[linear[f"lin{k}.weight"] for k in range(5)],
+            reduction="none",
+            normalize_features=True,
+        )
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Return the five layers' features of images (N, C, H, W), of unit length in each place."""
+        self.model.to(images)
+        return self.get_features(images.expand(-1, 3, -1, -1))
+
+    def between(self, reference: list[Tensor], features: list[Tensor]) -> Tensor:
+        """Return the distance between features, shape (N,)."""
+        layers = zip(reference, features, self.weights, strict=True)
+        return torch.stack(
+            [((x - y).square() * weight.to(x)).sum(1).mean((1, 2)) for x, y, weight in layers]
+        ).sum(0)
+
+    @staticmethod
+    def normalize(x: Tensor) -> Tensor:
+        """Scale to unit length in each place; zero stays zero, and its gradient finite."""
+        squared = x.square().sum(1, keepdim=True)
+        length = torch.where(squared > 0, squared, 1).sqrt()
+        return x / (length + 1e-10)
 
 
 class _DISTS(piq.DISTS):

@@ -9,7 +9,8 @@ A checkpoint is looked for in four places, in this order:
 
 Every file is verified by its SHA-256 each time it is read. No file is ever run as code: safetensors
 hold numbers only, PyTorch files are read with ``weights_only=True``, and pickles of NumPy arrays go
-through an unpickler that knows three names.
+through an unpickler that knows three names. An ONNX network is found and verified here, and run by
+onnxruntime.
 """
 
 import contextlib
@@ -181,6 +182,14 @@ _FILES: Mapping[str, tuple[_File, ...]] = {
             member="data/pieapp_small.safetensors",
         ),
     ),
+    "u2netp": (
+        _File(
+            "u2netp.onnx",
+            "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
+            package="rembg",
+            member="u2netp.onnx",
+        ),
+    ),
 }
 
 #: The checkpoints that can be asked for.
@@ -269,7 +278,8 @@ def read(path: Path | str) -> StateDict:
     Raises
     ------
     ValueError
-        The file is damaged, holds anything but named tensors, or has another suffix.
+        The file is damaged, holds anything but named tensors, or has another suffix, such as
+        ``.onnx``.
     FileNotFoundError
         There is no such file.
     """
@@ -280,6 +290,10 @@ def read(path: Path | str) -> StateDict:
         ".pt": _read_torch,
         ".ckpt": _read_arrays,
     }
+    if path.suffix == ".onnx":
+        raise ValueError(
+            f"{path}: a network for onnxruntime, not a state dict; ask humimp.weights.path for it"
+        )
     if path.suffix not in readers:
         raise ValueError(
             f"{path}: a checkpoint must end in {', '.join(readers)}, not {path.suffix!r}"

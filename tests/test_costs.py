@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.signal import convolve2d
 from torch import Tensor
 
-from humimp import costs, datasets
+from humimp import costs, datasets, distances
 
 COSTS = [costs.SSIM(), costs.SSIM("global"), costs.HaarPSI()]
 C1, C2 = 0.01**2, 0.03**2
@@ -230,3 +230,99 @@ def test_images_too_small():
 def test_unknown_window():
     with pytest.raises(ValueError, match="window: expected one of 'gaussian', 'global', got 'box'"):
         costs.SSIM("box")  # type: ignore[arg-type]
+
+
+# --- LPIPS ---
+
+
+@pytest.fixture(scope="module", params=["alex", "vgg"])
+def lpips(request) -> costs.LPIPS:
+    return costs.LPIPS(request.param)
+
+
+def test_lpips_is_the_distance(lpips, photographs):
+    """Itself compared with its authors' code and golden values in test_distances."""
+    images = torch.cat([(photographs * 7).round() / 7, photographs.flip(3)])
+    reference = torch.cat([photographs, photographs])
+    wanted = distances.LPIPS(lpips.net)(reference, images)
+    torch.testing.assert_close(lpips(reference, images), wanted, atol=1e-6, rtol=0)
+    golden = {
+        "alex": [0.030573, 0.020883, 0.042401, 0.234974, 0.191738, 0.288632],
+        "vgg": [0.098598, 0.128775, 0.214059, 0.519820, 0.376255, 0.538347],
+    }
+    assert lpips(reference, images).numpy() == pytest.approx(golden[lpips.net], abs=1e-4)
+    assert repr(lpips) == f"LPIPS(net={lpips.net!r})"
+
+
+def test_lpips_and_its_gradient_vanish_at_the_reference(lpips, photographs):
+    """Also where an image is flat, black or white, and some features are all zero."""
+    flat = torch.tensor([0.0, 0.5, 1.0]).view(3, 1, 1, 1).expand(3, 3, 64, 64)
+    reference = torch.cat([photographs[:1], flat])
+    images = reference.clone().requires_grad_()
+    values = lpips(reference, images)
+    (gradient,) = torch.autograd.grad(values.sum(), images)
+    assert values.abs().max() < 1e-9
+    assert gradient.abs().max() < 1e-9
+    away = near(reference, 0.01).requires_grad_()
+    (gradient,) = torch.autograd.grad(lpips(reference, away).sum(), away)
+    assert gradient.isfinite().all()
+    assert (gradient.flatten(1).norm(dim=1) > 1e-3).all()
+
+
+def test_features_that_are_zero_everywhere_in_a_place_have_a_finite_gradient():
+    features = torch.tensor([[0.0, 0.0], [3.0, 4.0]]).view(2, 2, 1, 1).requires_grad_()
+    unit = distances.LPIPSNetwork.normalize(features)
+    assert unit.flatten().tolist() == pytest.approx([0, 0, 0.6, 0.8])
+    (gradient,) = torch.autograd.grad(unit.sum(), features)
+    assert gradient.isfinite().all()
+
+
+def test_lpips_gradient_is_the_slope():
+    """Along a direction, in double precision, against a difference."""
+    cost = costs.LPIPS("alex")
+    generator = torch.Generator().manual_seed(3)
+    reference = torch.rand(1, 3, 32, 32, generator=generator, dtype=torch.float64)
+    images = near(reference, 0.05, 2).clamp(0.01, 0.99).requires_grad_()
+    direction = torch.randn(images.shape, generator=generator, dtype=torch.float64)
+    (gradient,) = torch.autograd.grad(cost(reference, images).sum(), images)
+    step = 1e-7 * direction
+    ahead, behind = (cost(reference, images.detach() + sign * step).item() for sign in (1, -1))
+    slope = float((gradient * direction).sum())
+    assert slope == pytest.approx((ahead - behind) / 2e-7, rel=1e-4)
+
+
+def test_lpips_from_remembered_references_that_are_dropped(photographs):
+    cost = costs.LPIPS("alex")
+    images = near(photographs)
+    keep = torch.tensor([True, False, True])
+    remembered = cost.at(photographs)
+    wanted = cost(photographs, images)
+    assert torch.equal(remembered(images), wanted)
+    torch.testing.assert_close(remembered[keep](images[keep]), wanted[keep], atol=1e-6, rtol=0)
+    alone = torch.cat([cost(photographs[i, None], images[i, None]) for i in range(3)])
+    torch.testing.assert_close(alone, wanted, atol=1e-6, rtol=0)
+    with pytest.raises(ValueError, match=r"expected the shape of the references, \(2, 3, 64, 64\)"):
+        remembered[keep](images)
+
+
+def test_lpips_of_grey_and_double(photographs):
+    cost = costs.LPIPS("alex")
+    x, y = (images[:1].mean(1, keepdim=True) for images in (photographs, near(photographs)))
+    value = cost(x, y)
+    repeated = cost(x.repeat(1, 3, 1, 1), y.repeat(1, 3, 1, 1))
+    torch.testing.assert_close(value, repeated, atol=1e-6, rtol=0)
+    double = cost(x.double(), y.double())
+    assert double.dtype == torch.float64
+    torch.testing.assert_close(double.float(), value, atol=1e-5, rtol=0)
+
+
+def test_what_lpips_refuses():
+    cost, x = costs.LPIPS("alex"), torch.zeros(2, 3, 32, 32)
+    with pytest.raises(ValueError, match=r"shape of the originals, \(2, 3, 32, 32\), got \(1,"):
+        cost(x, x[:1])
+    with pytest.raises(ValueError, match=r"reference: .*divide by 255"):
+        cost.at(x + 255)
+    with pytest.raises(ValueError, match="LPIPS's network needs at least 32 × 32 pixels, got 31 ×"):
+        cost.at(x[:, :, 1:])
+    with pytest.raises(ValueError, match="net: expected one of 'alex', 'vgg', got 'squeeze'"):
+        costs.LPIPS("squeeze")  # type: ignore[arg-type]

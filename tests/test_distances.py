@@ -1,9 +1,11 @@
 """Distances: norms against NumPy, LPIPS and DISTS against their authors' own code."""
 
+import pickle
 import sys
 from types import SimpleNamespace
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 import torchvision
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from humimp import datasets, distances, weights
+from humimp import datasets, distances, runs, weights
 
 LEARNED = {
     "lpips_alex": distances.LPIPS("alex"),
@@ -240,3 +242,144 @@ def test_share_splits_the_squared_change_among_parts_of_the_original():
     assert distances.share(original, images, low=0.6)[0] == pytest.approx(0.25 / 0.5)
     assert distances.share(original, images)[0] == pytest.approx(1)
     assert background[1].isnan()
+
+
+# --- saliency ---
+
+
+def literal_resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Linear interpolation of (C, H, W), with a wider triangle where pixels are dropped."""
+    for axis, new in ((1, size[0]), (2, size[1])):
+        old = image.shape[axis]
+        scale = old / new
+        reach = max(scale, 1.0)
+        weights_ = np.zeros((new, old))
+        for i in range(new):
+            centre = (i + 0.5) * scale
+            for j in range(old):
+                weights_[i, j] = max(0.0, 1 - abs(j + 0.5 - centre) / reach)
+        weights_ /= weights_.sum(1, keepdims=True)
+        image = np.moveaxis(np.tensordot(weights_, image, (1, axis)), 0, axis)
+    return image
+
+
+def literal_map(image: np.ndarray) -> np.ndarray:
+    """U²-NetP's map of one image (3, H, W), with what its authors do before and after."""
+    x = literal_resize(image.astype(np.float64), (320, 320))
+    x = x / x.max()
+    for channel, (mean, deviation) in enumerate([(0.485, 0.229), (0.456, 0.224), (0.406, 0.225)]):
+        x[channel] = (x[channel] - mean) / deviation
+    session = onnxruntime.InferenceSession(
+        weights.path("u2netp"), providers=["CPUExecutionProvider"]
+    )
+    found = session.run(None, {session.get_inputs()[0].name: x[None].astype(np.float32)})[0][0]
+    found = (found - found.min()) / (found.max() - found.min())
+    return literal_resize(found, image.shape[1:])[0]
+
+
+def test_saliency_is_its_authors_processing():
+    """For an image that is lower, and wider, than the network's 320 pixels."""
+    image = datasets.photographs(2, 400).images[1:, :, 150:240]
+    got = distances.Saliency().map(image)
+    assert got.shape == (1, 90, 400)
+    assert got[0].numpy() == pytest.approx(literal_map(image[0].numpy()), abs=2e-3)
+    assert got.std() > 0.1
+
+
+def test_an_object_stands_out():
+    rows, columns = torch.meshgrid(torch.arange(96), torch.arange(96), indexing="ij")
+    inside = (rows - 48) ** 2 + (columns - 40) ** 2 < 20**2
+    image = torch.full((1, 3, 96, 96), 0.6)
+    image[:, 0, inside], image[:, 1:, inside] = 0.9, 0.1
+    found = distances.Saliency().map(image)[0]
+    assert found[inside].mean() > 0.8
+    assert found[~inside].mean() < 0.1
+
+
+class Network:
+    """Stands in for onnxruntime's session: a map that is the green channel; it counts."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def get_inputs(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name="image")]
+
+    def get_outputs(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name="fused"), SimpleNamespace(name="other")]
+
+    def run(self, names: list[str], given: dict[str, np.ndarray]) -> list[np.ndarray]:
+        assert names == ["fused"]
+        assert given["image"].shape == (1, 3, 320, 320)
+        assert given["image"].dtype == np.float32
+        self.calls += 1
+        return [given["image"][:, 1:2]]
+
+
+@pytest.fixture
+def green(monkeypatch) -> Network:
+    network = Network()
+    monkeypatch.setattr(distances, "_session", lambda *_: network)
+    return network
+
+
+@given(order=st.permutations(range(3)), which=st.integers(0, 2))
+def test_saliency_of_a_batch_is_that_of_its_images(pairs, order, which):
+    x, y = (images[:3] for images in pairs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distances, "_session", lambda *_: Network())
+        together = distances.Saliency()(x, y)
+        assert torch.equal(distances.Saliency()(x[order], y[order]), together[order])
+        alone = distances.Saliency()(x[which, None], y[which, None])
+    assert torch.equal(alone, together[which, None])
+
+
+def test_saliency_keeps_dtype_and_takes_grey_and_flat_images(green, pairs):
+    x, y = (images[:2].mean(1, keepdim=True) for images in pairs)
+    saliency = distances.Saliency()
+    got = saliency(x, y)
+    assert (got > 0).all()
+    assert torch.equal(got, saliency(*(image.repeat(1, 3, 1, 1) for image in (x, y))))
+    double = saliency(x.double(), y.double().requires_grad_())
+    assert (double.dtype, double.requires_grad) == (torch.float64, False)
+    assert torch.equal(double.float(), got)
+    assert torch.equal(saliency(x, x.clone()), torch.zeros(2))
+    black = torch.zeros(1, 3, 30, 40)
+    assert torch.equal(saliency.map(black), torch.zeros(1, 30, 40))
+    assert green.calls > 0
+
+
+def test_saliency_is_the_mean_absolute_difference_of_the_maps(green, pairs):
+    x, y = (images[:2] for images in pairs)
+    saliency = distances.Saliency()
+    wanted = (saliency.map(x) - saliency.map(y)).abs().mean((1, 2))
+    assert torch.equal(saliency(x, y), wanted)
+
+
+def test_saliency_can_be_sent_to_another_process_and_starts_one_session_there(monkeypatch):
+    started = []
+    monkeypatch.setattr(
+        onnxruntime, "InferenceSession", lambda *_, **__: started.append(1) or Network()
+    )
+    distances._session.cache_clear()
+    saliency, x = distances.Saliency(), torch.rand(2, 3, 32, 32)
+    first = saliency(x, x.flip(3))
+    again = pickle.loads(pickle.dumps(saliency))(x, x.flip(3))
+    assert torch.equal(first, again)
+    assert len(started) == 1
+    monkeypatch.setattr(distances.os, "getpid", lambda: -1)
+    saliency(x, x)
+    assert len(started) == 2
+    distances._session.cache_clear()
+    assert runs.describe(saliency) == {"humimp.distances.Saliency": {}}
+
+
+def test_what_saliency_refuses(monkeypatch, tmp_path):
+    saliency, x = distances.Saliency(), torch.zeros(2, 3, 32, 32)
+    with pytest.raises(ValueError, match=r"shape of the originals, \(2, 3, 32, 32\), got \(1, 3,"):
+        saliency(x, x[:1])
+    with pytest.raises(ValueError, match=r"images: .* to 255; divide by 255"):
+        saliency.map(x + 255)
+    monkeypatch.setenv(weights.VARIABLE, str(tmp_path / "nowhere"))
+    with pytest.raises(FileNotFoundError, match=weights.VARIABLE):
+        saliency(x, x)

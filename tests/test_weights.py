@@ -111,6 +111,17 @@ def test_flax_kernels_become_torch_kernels():
     assert got.flatten().numpy() == pytest.approx(expected, rel=1e-5)
 
 
+def test_an_onnx_network_is_found_and_verified_but_is_no_state_dict():
+    path = weights.path("u2netp")
+    assert path.name == "u2netp.onnx"
+    assert weights.sha256("u2netp") == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert "rembg" not in sys.modules
+    with pytest.raises(
+        ValueError, match=r"onnx: a network for onnxruntime.* humimp\.weights\.path"
+    ):
+        weights.load("u2netp")
+
+
 # --- where they are looked for ---
 
 
