@@ -384,6 +384,63 @@ def slopes(
     return cast(Array, p @ (w * g) / (w @ g**2))
 
 
+def by_model(
+    records: pd.DataFrame,
+    *,
+    gdp: pd.DataFrame | None = None,
+    covariance: str = "1/sqrt(n)",
+    groups: int = 4,
+) -> pd.DataFrame:
+    """Compute the slope and the accuracies of many models that were tried on the same images.
+
+    Parameters
+    ----------
+    records
+        A row per model and image: what :func:`humimp.dro.replicates` returns (``replicate``,
+        ``id``, ``correct``, ``diverged``), with a column ``country`` added.
+    gdp
+        As :func:`income` returns it, which is the default.
+    covariance
+        As in :func:`slope`.
+    groups
+        Of the countries by income, as in :func:`by_income`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by ``replicate``: ``beta``; ``accuracy`` of all images of the countries that are
+        kept; ``quarter_1``, the poorest, to ``quarter_4``, the accuracies by income (``group_1``
+        and so on for another number of groups). All are NaN for a model that diverged.
+
+    Raises
+    ------
+    ValueError
+        As :func:`accuracy_by_country`, :func:`slope` and :func:`by_income`, but for models that
+        are right, or wrong, about as large a share everywhere: their slope is 0.
+    """
+    missing = [c for c in ("replicate", "correct", "country", "diverged") if c not in records]
+    if missing:
+        raise ValueError(
+            f"records: no column {', '.join(missing)}; give what dro.replicates returns, with the "
+            "country of each image"
+        )
+    word = "quarter" if groups == 4 else "group"
+    rows = {}
+    for replicate, own in records.groupby("replicate", sort=False):
+        kept = accuracy_by_country(own, gdp).kept
+        right, log_gdp, n = (kept[column].to_numpy() for column in ("accuracy", "log_gdp", "n"))
+        _check_countries(kept.assign(accuracy=np.linspace(0, 1, len(n))))
+        by = by_income(kept, groups=groups)["accuracy"]
+        row = {
+            "beta": slopes(right, log_gdp, n, covariance=covariance)[0],
+            "accuracy": right @ n / n.sum(),
+            **{f"{word}_{group}": value for group, value in by.items()},
+        }
+        lost = bool(own["diverged"].any())
+        rows[replicate] = {key: np.nan if lost else float(value) for key, value in row.items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("replicate")
+
+
 def permutation_p_value(
     countries: pd.DataFrame, *, covariance: str = "1/sqrt(n)", size: int = 9999, seed: int = 0
 ) -> float:

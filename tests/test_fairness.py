@@ -786,3 +786,54 @@ def test_a_draw_without_scatter_is_no_rejection() -> None:
     # Two pairs drawn from two are the same one in half of the cases.
     assert rates["paired", 5] == pytest.approx(0.5, abs=0.1)
     assert rates["unpaired", 5] == pytest.approx(0.5, abs=0.1)
+
+
+# ------------------------------------------------------------------------------ many models
+
+
+def replicas() -> pd.DataFrame:
+    """Make the records of three models on one set of images, the last of them diverged."""
+    generator = np.random.default_rng(0)
+    frame = fairness.simulated_countries(400)
+    country = generator.permutation(frame["country"].repeat(frame["n"]).to_numpy())
+    parts = [
+        pd.DataFrame(
+            {
+                "replicate": seed,
+                "id": np.arange(400),
+                "country": country,
+                "correct": (generator.uniform(size=400) < 0.8) & (seed != 9),
+                "diverged": seed == 9,
+            }
+        )
+        for seed in (5, 7, 9)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.mark.parametrize("covariance", fairness.COVARIANCES)
+def test_by_model_is_slope_and_by_income_of_each_model(covariance: str) -> None:
+    records = replicas()
+    table = fairness.by_model(records, covariance=covariance)
+    assert table.index.tolist() == [5, 7, 9]
+    assert table.loc[9].isna().all()
+    for seed in (5, 7):
+        own = records[records["replicate"] == seed]
+        kept = fairness.accuracy_by_country(own).kept
+        assert table.loc[seed, "beta"] == pytest.approx(
+            fairness.slope(kept, covariance=covariance).beta
+        )
+        assert table.loc[seed, "accuracy"] == pytest.approx(own["correct"].mean())
+        quarters = table.loc[seed, [f"quarter_{k}" for k in (1, 2, 3, 4)]]
+        assert quarters.tolist() == pytest.approx(fairness.by_income(kept)["accuracy"].tolist())
+
+
+def test_by_model_gives_a_model_that_is_always_right_the_slope_zero() -> None:
+    table = fairness.by_model(replicas().assign(correct=True), groups=2)
+    assert table.loc[5].tolist() == pytest.approx([0, 1, 1, 1])
+    assert table.columns[-1] == "group_2"
+    with pytest.raises(ValueError, match="no column country, diverged; give what dro"):
+        fairness.by_model(replicas().drop(columns=["country", "diverged"]))
+    few = replicas()
+    with pytest.raises(ValueError, match="a line needs at least three, got 2"):
+        fairness.by_model(few[few["country"].isin(["USA", "GBR"])], groups=2)
