@@ -649,6 +649,7 @@ def simulate(
     gradient: float = 1.0,
     seed: int = 0,
     pattern_seed: int = 0,
+    minimum: int = 3,
     gdp: pd.DataFrame | None = None,
 ) -> GeoDataset:
     """Simulate a geography: deal images out to 41 countries, and plant a cause of unfairness.
@@ -660,13 +661,16 @@ def simulate(
     Parameters
     ----------
     dataset
-        Images, labels and ids, as from `humimp.datasets`; at least 275.
+        Images, labels and ids, as from `humimp.datasets`; at least 275 with the default minimum.
     strength, gradient
         As in :func:`plant`. With either at 0 there is no bias to find.
     seed
         Of the deal and of who gets the pattern: one for training and another for testing.
     pattern_seed
         Of the patterns: the same for both.
+    minimum
+        Least number of images of a country. The more, the less chance there is in the accuracies
+        of small countries, and the more power has the F-test.
     gdp
         As `humimp.fairness.income` returns it, which is the default.
 
@@ -681,7 +685,7 @@ def simulate(
         For too few images, or arguments out of range.
     """
     pictures, labels, ids = dataset
-    table = fairness.simulated_countries(len(pictures), gdp=gdp)
+    table = fairness.simulated_countries(len(pictures), minimum=minimum, gdp=gdp)
     countries = fairness.assign(np.zeros(len(pictures)), table, seed=seed).tolist()
     changed, planted = plant(
         pictures,
