@@ -1,7 +1,7 @@
 """PPGD and LPA by humimp.attacks and by their authors' perceptual_advex, image by image.
 
 Both attack the same photographs with the same classifier (MobileNetV2), the same LPIPS network
-(AlexNet), the same noise and the options that both have by default (PPGD in its variant "code"),
+(AlexNet), the same noise and the options that both have by default (ours in the variant "code"),
 one image at a time, taking turns. Labels are what the classifier says of the photographs, so that
 every one is attacked. What is compared is not yet rounded to 8 bit. Prints a table, writes a JSON
 record and, beside it, the figures of each image.
@@ -103,7 +103,7 @@ def pairs(
     """Give what is compared, ours and theirs, by name."""
 
     def make(name: str, projection: str) -> tuple[Attack, Attack]:
-        attack = partial(attacks.ppgd, variant="code") if name == "ppgd" else attacks.lpa
+        attack = partial(getattr(attacks, name), variant="code")
         other = getattr(theirs, name.upper())(
             model, lpips_model=theirs.network, projection=PROJECTIONS[projection]
         )

@@ -12,6 +12,7 @@ from humimp.attacks._steps import begin as check
 
 Features = Callable[[Tensor], Tensor]
 Projection = Literal["newton", "bisection"]
+Variant = Literal["paper", "code"]
 
 _OVERSHOOT = 0.1  # how far Newton's method aims inside the bound, and by how much it goes further
 _NEWTON_STEPS = 10
@@ -25,6 +26,7 @@ def begin(
     *,
     features: Features,
     projection: str,
+    variant: str,
     h: float,
     noise: float,
     generator: torch.Generator | None,
@@ -53,6 +55,7 @@ def begin(
             "humimp.features.alexnet() makes one, humimp.features.of(model) another"
         )
     checks.choice(projection, "projection", ("newton", "bisection"))
+    checks.choice(variant, "variant", ("paper", "code"))
     checks.number(h, "h", above=0)
     checks.number(noise, "noise", low=0)
     adversarial = images.detach().clone()
@@ -103,7 +106,7 @@ def project(
     images: Tensor,
     bound: float,
     how: Projection,
-    summed: bool = False,
+    variant: Variant = "paper",
 ) -> Tensor:
     """Bring images back within the bound: d(x, x0) ≤ bound (Laidlaw et al. 2021, appendix).
 
@@ -124,19 +127,21 @@ def project(
         and a little further, until d is within the bound; an image that has not arrived after ten
         such steps is bisected. ``"bisection"`` halves the way between original and image ten
         times, and returns the last point that was within the bound.
-    summed
-        Whether each step of Newton's method adds its gradient to those of the steps before and
-        goes against the sum.
+    variant
+        ``"code"`` does as the authors' code: each step of Newton's method adds its gradient to
+        those of the steps before and goes against the sum, and bisection returns the last point
+        that it looked at, which may lie a little outside.
 
     Returns
     -------
     Tensor
-        Images within the bound. One that is already there stays.
+        Images within the bound. One that is already there stays, but for bisection in the
+        variant ``"code"``, which moves it by a thousandth of the way.
     """
     if not len(images):
         return images
     if how == "bisection":
-        return _bisect(features, original, reference, images, bound)
+        return _bisect(features, original, reference, images, bound, variant)
     projected, total = images.clone(), torch.zeros_like(images)
     outside = torch.arange(len(images), device=images.device)
     for _ in range(_NEWTON_STEPS):
@@ -150,29 +155,38 @@ def project(
             (slope,) = torch.autograd.grad(distance.sum(), x)
         slope = slope[far]
         checks.gradient(slope, "the distance between the features")
-        if summed:
+        if variant == "code":
             slope = total[outside] = total[outside] + slope
         squared = dot(slope, slope)
         excess = (distance.detach()[far] - bound + _OVERSHOOT) * (1 + _OVERSHOOT)
         way = torch.where(squared > 0, excess / squared, 0)
         projected[outside] = (x.detach()[far] - wide(way) * slope).clamp(0, 1)
     projected[outside] = _bisect(
-        features, original[outside], reference[outside], projected[outside], bound
+        features, original[outside], reference[outside], projected[outside], bound, variant
     )
     return projected
 
 
 def _bisect(
-    features: Features, original: Tensor, reference: Tensor, images: Tensor, bound: float
+    features: Features,
+    original: Tensor,
+    reference: Tensor,
+    images: Tensor,
+    bound: float,
+    variant: Variant,
 ) -> Tensor:
-    """Return the last point within the bound that bisection finds between original and image."""
-    share = torch.ones_like(images[:, 0, 0, 0])
-    low, high = torch.zeros_like(share), torch.ones_like(share)
+    """Look for the border of the bound on the way from the original, 0, to the image, 1."""
+    low = torch.zeros_like(images[:, 0, 0, 0])
+    high = torch.ones_like(low)
     way = images - original
+    # the image itself is looked at first, but not in the code
+    share, looks = (high, _HALVINGS + 1) if variant == "paper" else (high / 2, _HALVINGS)
     with torch.no_grad():
-        for _ in range(1 + _HALVINGS):  # the first looks at the image itself
-            found = embed(features, original + wide(share) * way)
-            inside = (found - reference).norm(dim=1) <= bound
+        for _ in range(looks):
+            tried = original + wide(share) * way
+            inside = (embed(features, tried) - reference).norm(dim=1) <= bound
             low, high = torch.where(inside, share, low), torch.where(inside, high, share)
             share = (low + high) / 2
+    if variant == "code":
+        return tried
     return torch.where(wide(low) < 1, original + wide(low) * way, images)

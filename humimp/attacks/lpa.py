@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from humimp import checks
-from humimp.attacks._nptm import Features, Projection, begin, embed, project, wide
+from humimp.attacks._nptm import Features, Projection, Variant, begin, embed, project, wide
 from humimp.attacks._steps import Callback, Model, ask, margin, report, unit
 from humimp.images import Validation
 from humimp.images import validate as make_valid
@@ -27,6 +27,7 @@ def lpa(
     lam: float = 0.01,
     confidence: float = 1.0,
     projection: Projection = "newton",
+    variant: Variant = "paper",
     early_stop: bool = True,
     noise: float = 0.01,
     validate: Validation = "round",
@@ -69,7 +70,13 @@ def lpa(
     confidence
         κ ≥ 0, the greatest value of the margin loss; its gradient is 0 there.
     projection
-        ``"newton"`` or ``"bisection"``.
+        ``"newton"`` goes against the gradient of d as far as its linearisation says, and a little
+        further, until d ≤ ε, but after ten steps in vain ``"bisection"`` follows, which looks for
+        the border on the way to the original.
+    variant
+        ``"paper"``, or ``"code"`` for what the authors' code computes, which published numbers
+        were made with: Newton's method goes against the sum of the gradients of all its steps so
+        far, and bisection returns the last point it looked at, which may lie just outside.
     early_stop
         Whether an image that is found misclassified and within the bound takes one more step and
         then no other, as in the authors' code. Otherwise all images take S · T steps, as in the
@@ -104,10 +111,9 @@ def lpa(
 
     Notes
     -----
-    Default options are those of the authors' code. It differs from this function in that it
-    attacks misclassified images too, adds up the gradients of successive Newton steps, and bisects
-    the whole batch if one image needs it. The steps of a round are counted from 0 in
-    η = ε · 10^(−t/T), as in the code.
+    The numbers among the options are those of the authors' code by default. That code attacks
+    misclassified images too, and bisects a whole batch if Newton's method fails for one image. The
+    steps of a round are counted from 0 in η = ε · 10^(−t/T), as in the code.
 
     One step costs one forward and one backward pass of the model, two forward passes of φ and one
     backward. One forward pass of each comes before; the projection, one forward pass of φ and one
@@ -119,8 +125,8 @@ def lpa(
     checks.number(lam, "lam", low=0)
     first = bound if step_size is None else step_size
     labels, adversarial, reference, active = begin(
-        model, images, labels, features=features, projection=projection, h=h, noise=noise,
-        generator=generator, steps=steps, step_size=first, confidence=confidence,
+        model, images, labels, features=features, projection=projection, variant=variant, h=h,
+        noise=noise, generator=generator, steps=steps, step_size=first, confidence=confidence,
         validate=validate, targeted=targeted,
     )  # fmt: skip
 

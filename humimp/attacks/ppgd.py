@@ -1,13 +1,12 @@
 """Perceptual Projected Gradient Descent, NPTM (PPGD) in Table 1 (Laidlaw, Singla, Feizi 2021)."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from humimp import checks
-from humimp.attacks._nptm import Features, Projection, begin, dot, embed, project, wide
+from humimp.attacks._nptm import Features, Projection, Variant, begin, dot, embed, project, wide
 from humimp.attacks._steps import Callback, Model, ask, margin, report
 from humimp.images import Validation
 from humimp.images import validate as make_valid
@@ -29,7 +28,7 @@ def ppgd(
     h: float = 1e-3,
     confidence: float = 1.0,
     projection: Projection = "newton",
-    variant: Literal["paper", "code"] = "paper",
+    variant: Variant = "paper",
     noise: float = 0.01,
     validate: Validation = "round",
     targeted: bool = False,
@@ -78,12 +77,15 @@ def ppgd(
         further, until d ≤ ε, but after ten steps in vain ``"bisection"`` follows, which looks for
         the border on the way to the original.
     variant
-        ``"paper"``, or ``"code"`` for what the authors' code computes, which the numbers that are
-        published need. There the finite difference is (φ(x + h v) − φ(x)) / h. Since v is seldom
-        short (the gradient of a sure classifier's margin is about 100 long, the solution much
-        longer), this is no derivative: steps become many times too long, and it is the projection
-        that decides where they end. And ``"newton"`` goes against the sum of the gradients of
-        all its steps so far.
+        ``"paper"``, or ``"code"`` for what the authors' code computes, which published numbers
+        were made with. It differs in that
+
+        - the finite difference is (φ(x + h v) − φ(x)) / h. Since v is seldom short (the gradient
+          of the margin is about 100 long on photographs, the solution much longer), this is no
+          derivative: steps become many times too long, and the projection decides where they end;
+        - Newton's method goes against the sum of the gradients of all its steps so far;
+        - bisection returns the last point it looked at, which may lie just outside the bound;
+        - an image whose margin has reached κ is still projected in each step.
     noise
         Standard deviation of the normal noise that is added to the images at the start.
     validate
@@ -125,11 +127,10 @@ def ppgd(
     checks.count(steps, "steps", low=1)
     checks.count(cg_steps, "cg_steps", low=1)
     checks.number(bound, "bound", above=0)
-    checks.choice(variant, "variant", ("paper", "code"))
     size = 2 * bound / steps if step_size is None else step_size
     labels, adversarial, reference, active = begin(
-        model, images, labels, features=features, projection=projection, h=h, noise=noise,
-        generator=generator, steps=steps, step_size=size, confidence=confidence,
+        model, images, labels, features=features, projection=projection, variant=variant, h=h,
+        noise=noise, generator=generator, steps=steps, step_size=size, confidence=confidence,
         validate=validate, targeted=targeted,
     )  # fmt: skip
 
@@ -139,20 +140,20 @@ def ppgd(
             break
         with torch.enable_grad():
             x = adversarial[active].requires_grad_()
-            value = margin(ask(model, x, labels[active]), labels[active], targeted)
-            going = value < confidence
+            gain = margin(ask(model, x, labels[active]), labels[active], targeted)
+            value = gain.clamp(max=confidence)
+            going = (gain < confidence) | (variant == "code")
             active = active[going]
             if not len(active):
                 break
             (gradient,) = torch.autograd.grad(value.sum(), x)
-        gradient = gradient[going]
+        gradient, x = gradient[going], x.detach()[going]
         checks.gradient(gradient, "the margin")
-        x = x.detach()[going]
-        code = variant == "code"
-        x = (x + steepest(features, x, gradient, size, cg_steps, h, unit=not code)).clamp(0, 1)
+        delta = steepest(features, x, gradient, size, cg_steps, h, variant)
         adversarial[active] = project(
-            features, images[active], reference[active], x, bound, projection, summed=code
-        )
+            features, images[active], reference[active], (x + delta).clamp(0, 1), bound,
+            projection, variant,
+        )  # fmt: skip
         report(callback, step, adversarial, active)
     adversarial[attacked] = make_valid(adversarial[attacked], validate)
     return adversarial
@@ -165,12 +166,13 @@ def steepest(
     size: float,
     cg_steps: int,
     h: float,
-    unit: bool = True,
+    variant: Variant = "paper",
 ) -> Tensor:
     """Return δ, shape (N, C, H, W): the steepest step among those with ‖Jδ‖ = size.
 
-    With ``unit`` finite differences are taken over the length h, otherwise over h times that of
-    the vector. δ is 0 where the gradient is shorter than 10⁻⁴, as in the authors' code.
+    In the variant ``"code"`` finite differences are taken over h times the length of the vector,
+    otherwise over the length h. δ is 0 where the gradient is shorter than 10⁻⁴, as in the authors'
+    code.
     """
     with torch.enable_grad():
         x = images.detach().clone().requires_grad_()
@@ -178,7 +180,7 @@ def steepest(
 
     def change(v: Tensor) -> Tensor:
         """Return Jv, shape (N, D)."""
-        length = dot(v, v).sqrt() if unit else torch.ones_like(v[:, 0, 0, 0])
+        length = dot(v, v).sqrt() if variant == "paper" else torch.ones_like(v[:, 0, 0, 0])
         share = h / torch.where(length > 0, length, 1)
         with torch.no_grad():
             return (embed(features, x + wide(share) * v) - here) / share[:, None]
