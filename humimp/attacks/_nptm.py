@@ -178,15 +178,14 @@ def _bisect(
     """Look for the border of the bound on the way from the original, 0, to the image, 1."""
     low = torch.zeros_like(images[:, 0, 0, 0])
     high = torch.ones_like(low)
-    way = images - original
     # the image itself is looked at first, but not in the code
     share, looks = (high, _HALVINGS + 1) if variant == "paper" else (high / 2, _HALVINGS)
     with torch.no_grad():
         for _ in range(looks):
-            tried = original + wide(share) * way
+            tried = original * (1 - wide(share)) + images * wide(share)
             inside = (embed(features, tried) - reference).norm(dim=1) <= bound
             low, high = torch.where(inside, share, low), torch.where(inside, high, share)
             share = (low + high) / 2
     if variant == "code":
         return tried
-    return torch.where(wide(low) < 1, original + wide(low) * way, images)
+    return original * (1 - wide(low)) + images * wide(low)

@@ -155,7 +155,8 @@ def lpa(
         if early_stop:
             active = active[(gain <= 0) | (distance > bound)]
     adversarial[attacked] = project(
-        features, images[attacked], reference[attacked], adversarial[attacked], bound, projection
-    )
+        features, images[attacked], reference[attacked], adversarial[attacked], bound,
+        projection, variant,
+    )  # fmt: skip
     adversarial[attacked] = make_valid(adversarial[attacked], validate)
     return adversarial

@@ -1,5 +1,6 @@
 """PPGD, against the closed form for a linear φ and a version with the Jacobian written out."""
 
+import sys
 from itertools import pairwise
 
 import pytest
@@ -361,17 +362,46 @@ def test_each_image_is_attacked_as_if_alone(attack, order, which, projection, se
 def test_wrong_images_come_back_untouched_and_the_rest_is_8_bit_within_the_bound(attack, setting):
     model, x, y = setting
     phi = bent(columns=108)
-    got = attack(model, x, y, features=phi, bound=0.5)
+    got = attack(model, x, y, features=phi, bound=0.5, steps=5)
     assert torch.equal(got[[3, 6]], x[[3, 6]])
     assert (got != x).flatten(1).any(1).sum() == 6
     assert torch.equal(images.validate(got, "round"), got)
-    exact = attack(model, x, y, features=phi, bound=0.5, validate="none")
+    exact = attack(model, x, y, features=phi, bound=0.5, validate="none", steps=5)
     assert torch.equal(got, images.validate(exact, "round"))
     assert ((phi(exact) - phi(x)).norm(dim=1) <= 0.5 * (1 + 1e-12)).all()
-    floored = attack(model, x, y, features=phi, bound=0.5, validate="truncate")
+    floored = attack(model, x, y, features=phi, bound=0.5, validate="truncate", steps=5)
     assert torch.equal(floored[0], images.validate(exact, "truncate")[0])
     wrong = (model(x).argmax(1) + 1) % 4
     assert torch.equal(attack(model, x, wrong, features=phi), x)
+
+
+@BOTH
+@pytest.mark.parametrize("projection", ["newton", "bisection"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_last_projection_is_the_one_asked_for(attack, projection, variant):
+    """A step far beyond the bound, then one projection."""
+    model, phi, x = network(), bent(columns=108), pictures(6)
+    y = model(x).argmax(1)
+    options = {"steps": 1, "step_size": 2.0, "bound": 0.2, "confidence": 1e6}
+    if attack is attacks.lpa:
+        options["searches"] = 1
+    seen = []
+    real, into = _nptm.project, sys.modules[attack.__module__]
+
+    def watched(*given):
+        seen.append(given)
+        return real(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(into, "project", watched)
+        got = attack(
+            lambda z: 1e3 * model(z), x, y, features=phi, projection=projection, variant=variant,
+            validate="none", **options,
+        )  # fmt: skip
+    assert len(seen) == 1
+    assert seen[0][4:] == (0.2, projection, variant)
+    assert ((phi(seen[0][3]) - phi(x)).norm(dim=1) > 0.2).any()
+    assert torch.equal(got, real(phi, x, phi(x), seen[0][3], 0.2, projection, variant))
 
 
 @BOTH
@@ -396,7 +426,15 @@ def test_the_noise_is_one_for_all_and_comes_from_the_generator(attack):
     def run(seed=None, **more):
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         return attack(
-            model, x, y, features=phi, generator=generator, validate="none", bound=0.2, **more
+            model,
+            x,
+            y,
+            features=phi,
+            generator=generator,
+            validate="none",
+            bound=0.2,
+            steps=3,
+            **more,
         )
 
     state = torch.random.get_rng_state()
