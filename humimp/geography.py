@@ -645,7 +645,7 @@ def plant(
 def simulate(
     dataset: tuple[Tensor, Tensor, list[str]],
     *,
-    strength: int = 8,
+    strength: int = 6,
     gradient: float = 1.0,
     seed: int = 0,
     pattern_seed: int = 0,
