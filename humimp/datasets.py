@@ -277,11 +277,10 @@ def geo(
     rows = _rows(manifest, ("path", "label", "country"))
     names = tuple(class_names() if classes is None else classes)
     paths = [manifest.parent / os.path.normpath(row["path"]) for row, _ in rows]
-    places = [where for _, where in rows]
-    _check_listed(manifest, paths, places)
+    lines = [where.rpartition(", ")[2] for _, where in rows]
+    _check_listed(manifest, paths, lines)
     given = [row["country"].strip() for row, _ in rows]
-    places = [where.rpartition(", ")[2] for where in places]
-    countries = geography.resolve(given, unknown=unknown, where=places)
+    countries = geography.resolve(given, unknown=unknown, where=lines)
     labels = [_label(row["label"], names, where) for row, where in rows]
     left_out = [name for name, code in zip(given, countries, strict=True) if not code]
     excluded = geography.exclusions(left_out, ["unknown country"] * len(left_out))
@@ -295,14 +294,14 @@ def geo(
     return GeoDataset(*dataset, [countries[i] for i in kept], planted, excluded)
 
 
-def _check_listed(manifest: Path, paths: list[Path], places: list[str]) -> None:
+def _check_listed(manifest: Path, paths: list[Path], lines: list[str]) -> None:
     """Check that each image is there and is listed once."""
     first: dict[Path, str] = {}
     twice = []
-    for path, where in zip(paths, places, strict=True):
+    for path, line in zip(paths, lines, strict=True):
         if path in first:
-            twice.append(f"{path.name} ({first[path]} and {where.rpartition(', ')[2]})")
-        first.setdefault(path, where.rpartition(", ")[2])
+            twice.append(f"{path.name} ({first[path]} and {line})")
+        first.setdefault(path, line)
     if twice:
         raise ValueError(
             f"{manifest} lists {len(twice)} images more than once: {_few(twice)}; keep one row for "
