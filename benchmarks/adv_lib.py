@@ -1,0 +1,210 @@
+"""DDN and ALMA by humimp.attacks and by their first author's adv-lib, image by image.
+
+Both attack the same photographs with the same classifier (MobileNetV2), steps and options, all
+images in one batch. Labels are what the classifier says of the photographs, so that every one is
+attacked. Success is asked twice: of what the attack returns, and of that rounded to 8 bit, as it
+would be saved. "to 8 bit" compares our ALMA, which shows the model rounded images, with adv-lib's
+levels=256, which rounds the image that takes the steps: there the two differ by design. Prints a
+table, writes a JSON record and, beside it, the figures of each image.
+
+The authors' code is not part of this project. Get it, BSD licensed, from
+https://github.com/jeromerony/adversarial-library, and name its folder with --checkout. It is
+imported from there as it is; visdom, with which it can draw its progress, is replaced by an empty
+module. Its LPIPS is another distance (no learned weights, not squared) and would be downloaded, so
+its ALMA is given ours.
+"""
+
+import argparse
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from humimp import attacks, classifiers, costs, datasets, distances, images, runs, weights
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ("augmented_lagrangian.py", "decoupled_direction_norm.py")
+Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
+Cost = Callable[[Tensor, Tensor], Tensor]
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--checkout", type=Path, required=True, help="folder of the authors' repository")
+    add("--images", type=int, default=20, help="photographs to attack (default 20, which is all)")
+    add("--size", type=int, default=112, help="side of the images in pixels (default 112)")
+    add("--steps", type=int, default=30, help="steps of each attack (default 30)")
+    add("--threads", type=int, default=1, help="CPU threads (default 1)")
+    add("--out", type=Path, default=ROOT / "results" / "peers" / "adv_lib.json")
+    return parser.parse_args()
+
+
+def authors(checkout: Path) -> Any:
+    """Import the authors' two attacks, with an empty module in the place of visdom."""
+    if not all((checkout / "adv_lib" / "attacks" / name).is_file() for name in SOURCES):
+        sys.exit(f"{checkout}: no adv_lib/attacks with {' and '.join(SOURCES)} in there")
+    sys.modules["visdom"] = ModuleType("visdom")
+    sys.path.insert(0, str(checkout))
+    from adv_lib.attacks import augmented_lagrangian  # type: ignore[import-not-found]
+    from adv_lib.attacks.decoupled_direction_norm import ddn  # type: ignore[import-not-found]
+
+    lpips = costs.LPIPS("alex")
+    augmented_lagrangian._distances["lpips"] = lambda target: lpips.at(target)
+    return SimpleNamespace(ddn=ddn, alma=augmented_lagrangian.alma)
+
+
+def pairs(steps: int, theirs: Any) -> dict[str, tuple[Attack, Attack, Cost]]:
+    """Give what is compared, by name: ours, theirs, and the cost that both minimise."""
+
+    def alma(cost: Cost, name: str, init_cost: float, levels: int | None = None) -> Any:
+        ours = partial(
+            attacks.alma, cost=cost, steps=steps, init_cost=init_cost, alpha=0.5,
+            validate="round" if levels else "none",
+        )  # fmt: skip
+        published = partial(
+            theirs.alma, distance=name, num_steps=steps, init_lr_distance=init_cost, α=0.5,
+            levels=levels,
+        )  # fmt: skip
+        return ours, published, cost
+
+    return {
+        "ddn": (partial(attacks.ddn, steps=steps), partial(theirs.ddn, steps=steps), distances.l2),
+        "alma, L2": alma(length, "l2", 0.1),
+        "alma, 1 − SSIM": alma(costs.SSIM(), "ssim", 1e-4),
+        "alma, LPIPS": alma(costs.LPIPS("alex"), "lpips", 1e-4),
+        "alma, 1 − SSIM, to 8 bit": alma(costs.SSIM(), "ssim", 1e-4, 256),
+    }
+
+
+def length(original: Tensor, other: Tensor) -> Tensor:
+    """L2 with a gradient, which is 0 at the original."""
+    return (other - original).flatten(1).norm(dim=1)
+
+
+def turns(options: argparse.Namespace, model: nn.Module, pair: tuple[Attack, Attack, Cost]) -> Any:
+    """Attack the photographs by both; a row per image, and the seconds of each."""
+    x, _, ids = datasets.photographs(options.images, options.size)
+    labels = classifiers.predict(model, x)
+    rows, seconds, made = {"id": ids}, {}, {}
+    for who, attack in zip(("ours", "theirs"), pair[:2], strict=True):
+        start = time.perf_counter()
+        made[who] = attack(model, x.clone(), labels).detach().clamp(0, 1)
+        seconds[who] = time.perf_counter() - start
+    for who, got in made.items():
+        saved = images.validate(got, "round")
+        rows[f"success_{who}"] = (classifiers.predict(model, got) != labels).tolist()
+        rows[f"success_saved_{who}"] = (classifiers.predict(model, saved) != labels).tolist()
+        rows[f"l2_{who}"] = distances.l2(x, got).tolist()
+        with torch.no_grad():
+            rows[f"cost_{who}"] = pair[2](x, got).tolist()
+    rows["l2_between"] = distances.l2(made["ours"], made["theirs"]).tolist()
+    return pd.DataFrame(rows), seconds
+
+
+def compare(rows: pd.DataFrame, seconds: dict[str, float]) -> dict[str, Any]:
+    """Summarise one attack; distances are compared where both succeed."""
+    both = rows[rows["success_ours"] & rows["success_theirs"]]
+    found: dict[str, Any] = {"images": len(rows), "compared": len(both), "seconds": seconds}
+    for what in ("success", "success_saved"):
+        found[what] = {who: int(rows[f"{what}_{who}"].sum()) for who in ("ours", "theirs")}
+    for what in ("cost", "l2"):
+        ours, theirs = both[f"{what}_ours"], both[f"{what}_theirs"]
+        off = ours / theirs - 1
+        found[what] = {
+            "ours": float(ours.mean()),
+            "theirs": float(theirs.mean()),
+            "mean_off": float(ours.mean() / theirs.mean() - 1),
+            "median_off": float(off.median()),
+            "worst_off": float(off.abs().max()),
+            "beyond_a_tenth": both["id"][off.abs() > 0.1].tolist(),
+        }
+    found["l2_between_median"] = float(rows["l2_between"].median())
+    return found
+
+
+def commit(checkout: Path) -> str | None:
+    """Name the authors' commit, if the folder is a git checkout of its own."""
+    if not (checkout / ".git").exists():
+        return None
+    command = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def machine() -> str:
+    """Name the processor."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} CPUs"
+
+
+def main() -> None:
+    options = arguments()
+    torch.set_num_threads(options.threads)
+    theirs = authors(options.checkout)
+    model = classifiers.load("mobilenet_v2").requires_grad_(False)
+    record = runs.provenance(
+        machine=machine(),
+        threads=torch.get_num_threads(),
+        load_before=os.getloadavg(),
+        options={
+            name: value for name, value in vars(options).items() if name not in ("out", "checkout")
+        },
+        classifier="mobilenet_v2",
+        checkpoints={
+            name: weights.sha256(name)
+            for name in ("mobilenet_v2", "alexnet_features", "lpips_alex")
+        },
+        authors={
+            "repository": "https://github.com/jeromerony/adversarial-library",
+            "commit": commit(options.checkout),
+            "files_sha256": {
+                name: hashlib.sha256(
+                    (options.checkout / "adv_lib" / "attacks" / name).read_bytes()
+                ).hexdigest()
+                for name in SOURCES
+            },
+        },
+        compared={},
+    )
+    tables = []
+    print(f"{'':25} {'success':>8} {'saved':>7} {'ours':>9} {'theirs':>9} {'mean':>7} {'worst':>7}")
+    for name, pair in pairs(options.steps, theirs).items():
+        rows, seconds = turns(options, model, pair)
+        rows.insert(0, "attack", name)
+        tables.append(rows)
+        record["compared"][name] = found = compare(rows, seconds)
+        success, saved = (
+            f"{found[what]['ours']}/{found[what]['theirs']}"
+            for what in ("success", "success_saved")
+        )
+        row = found["cost"]
+        print(
+            f"{name:25} {success:>8} {saved:>7} {row['ours']:9.5f} {row['theirs']:9.5f} "
+            f"{row['mean_off']:+7.2%} {row['worst_off']:7.2%}",
+            flush=True,
+        )
+    record["load_after"] = os.getloadavg()
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    runs.write_json(options.out, record)
+    parquet = options.out.with_suffix(".parquet")
+    pd.concat(tables, ignore_index=True).to_parquet(parquet, index=False)
+    print(f"\nwritten to {options.out} and {parquet.name}")
+
+
+if __name__ == "__main__":
+    main()
