@@ -9,6 +9,10 @@ from it:
     code      keep="code" with humimp.color.color_distance
     least     keep="least", the default
 
+By default all is computed in float64, where "same" gives the authors' images to the last level. In
+float32 rounding decides now and then on which side of the boundary an 8-bit image lies, and from
+there the two go different ways.
+
 The authors' colour difference departs from CIEDE2000: a black pixel gets L = −16 instead of 0 (in
 CIELAB 0 is sent to 0 instead of 4/29), sRGB bends at 0.0405 instead of 0.04045, and constants are
 rounded. All results are measured with the same distances, of this package. Prints a table, writes a
@@ -17,10 +21,12 @@ JSON record and, beside it, the figures of each image.
 The authors' code is not part of this project. Get it, MIT licensed, from
 https://github.com/ZhengyuZhao/PerC-Adversarial, and name its folder with --checkout. It is imported
 from there as it is. It calls the classifier with images in [-1, 1], which is undone in front of
-the classifier; PyTorch's warning about its masks of type uint8 is silenced.
+the classifier; its constants get their precision from PyTorch's default type, which is set for it;
+and PyTorch's warning about its masks of type uint8 is silenced.
 """
 
 import argparse
+import contextlib
 import hashlib
 import os
 import platform
@@ -28,7 +34,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +44,7 @@ import torch
 from torch import Tensor, nn
 
 from humimp import attacks, classifiers, color, datasets, distances, runs, weights
+from humimp.images import from_uint8, to_uint8
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = ("perc_al.py", "differential_color_functions.py")
@@ -56,10 +63,11 @@ def arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--checkout", type=Path, required=True, help="folder of the authors' repository")
     add("--images", type=int, default=20, help="photographs to attack (default 20, which is all)")
-    add("--size", type=int, default=112, help="side of the images in pixels (default 112)")
-    add("--steps", type=int, default=50, help="steps of each attack (default 50)")
+    add("--size", type=int, default=96, help="side of the images in pixels (default 96)")
+    add("--steps", type=int, default=40, help="steps of each attack (default 40)")
     add("--step-size-loss", type=float, default=1.0, help="α_l (default 1)")
     add("--step-size-color", type=float, default=0.5, help="α_c (default 0.5)")
+    add("--dtype", default="float64", choices=["float32", "float64"], help="default float64")
     add("--threads", type=int, default=1, help="CPU threads (default 1)")
     add("--out", type=Path, default=ROOT / "results" / "peers" / "perc_al.json")
     return parser.parse_args()
@@ -81,11 +89,13 @@ def compared(options: argparse.Namespace, model: nn.Module) -> dict[str, Attack]
     )
 
     def authors(image: Tensor, label: Tensor) -> Tensor:
-        return published.adversary(lambda x: model(0.5 * x + 0.5), image, label, targeted=False)
+        with default(image.dtype):
+            return published.adversary(lambda x: model(0.5 * x + 0.5), image, label, targeted=False)
 
     def their_distance(original: Tensor, images: Tensor) -> Tensor:
-        one, other = (theirs.rgb2lab_diff(x, x.device) for x in (original, images))
-        return theirs.ciede2000_diff(one, other, one.device).flatten(1).norm(dim=1)
+        with default(images.dtype):
+            one, other = (theirs.rgb2lab_diff(x, x.device) for x in (original, images))
+            return theirs.ciede2000_diff(one, other, one.device).flatten(1).norm(dim=1)
 
     ours = partial(
         attacks.perc_al,
@@ -102,21 +112,36 @@ def compared(options: argparse.Namespace, model: nn.Module) -> dict[str, Attack]
     }
 
 
+@contextlib.contextmanager
+def default(dtype: torch.dtype) -> Iterator[None]:
+    """Make this PyTorch's default precision for a while."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def turns(options: argparse.Namespace, model: nn.Module, by: dict[str, Attack]) -> pd.DataFrame:
     """Attack the photographs by each, in turn; a row per image."""
-    images, _, ids = datasets.photographs(options.images, options.size)
+    photographs, _, ids = datasets.photographs(options.images, options.size)
+    images = from_uint8(to_uint8(photographs), getattr(torch, options.dtype))
     labels = classifiers.predict(model, images)
     rows = []
     for index, name in enumerate(ids):
         image, label = images[index, None], labels[index, None]
         row: dict[str, Any] = {"id": name}
+        made = {}
         for who in list(by)[:: -1 if index % 2 else 1]:
             start = time.perf_counter()
-            got = by[who](image, label)
+            got = made[who] = by[who](image, label)
             row[f"seconds_{who}"] = time.perf_counter() - start
             row[f"success_{who}"] = bool(classifiers.predict(model, got) != label)
             for measure, function in DISTANCES.items():
-                row[f"{measure}_{who}"] = float(function(image, got))
+                row[f"{measure}_{who}"] = float(function(image.float(), got.float()))
+        for who, got in made.items():
+            row[f"levels_from_authors_{who}"] = float((got - made["authors"]).abs().max() * 255)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -126,6 +151,7 @@ def compare(rows: pd.DataFrame, who: str) -> dict[str, Any]:
     found: dict[str, Any] = {
         "success": int(rows[f"success_{who}"].sum()),
         "success_differs": rows["id"][rows[f"success_{who}"] != rows["success_authors"]].tolist(),
+        "equal_to_authors": int((rows[f"levels_from_authors_{who}"] < 0.5).sum()),
         "seconds_median": float(rows[f"seconds_{who}"].median()),
         "time_authors_by_this_median": float(
             (rows["seconds_authors"] / rows[f"seconds_{who}"]).median()
@@ -162,7 +188,7 @@ def machine() -> str:
 def main() -> None:
     options = arguments()
     torch.set_num_threads(options.threads)
-    model = classifiers.load("mobilenet_v2")
+    model = classifiers.load("mobilenet_v2").to(getattr(torch, options.dtype))
     by = compared(options, model)
     record = runs.provenance(
         machine=machine(),
@@ -197,7 +223,7 @@ def main() -> None:
                 f"{row['worst_off']:8.2%}  {len(row['beyond_a_tenth'])}"
             )
         print(
-            f"{'':16}  the authors' time is {found['time_authors_by_this_median']:.2f} times this "
+            f"{'':16}  {found['equal_to_authors']} equal; the authors' time is {found['time_authors_by_this_median']:.2f} times this "
             f"one's, {found['seconds_median']:.2f} s an image"
         )
     options.out.parent.mkdir(parents=True, exist_ok=True)
