@@ -223,8 +223,9 @@ def main() -> None:
                 f"{row['worst_off']:8.2%}  {len(row['beyond_a_tenth'])}"
             )
         print(
-            f"{'':16}  {found['equal_to_authors']} equal; the authors' time is {found['time_authors_by_this_median']:.2f} times this "
-            f"one's, {found['seconds_median']:.2f} s an image"
+            f"{'':16}  {found['equal_to_authors']} equal; the authors' time is "
+            f"{found['time_authors_by_this_median']:.2f} times this one's, "
+            f"{found['seconds_median']:.2f} s an image"
         )
     options.out.parent.mkdir(parents=True, exist_ok=True)
     runs.write_json(options.out, record)

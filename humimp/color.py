@@ -50,11 +50,10 @@ def lab(images: Tensor) -> Tensor:
     """
     checks.images(images)
     value = images.expand(-1, 3, -1, -1)
-    # Each branch is kept where it has a gradient: torch.where passes on the NaN of the other.
-    power = ((value.clamp(min=0.04045) + 0.055) / 1.055).pow(2.4)
+    power = ((value + 0.055) / 1.055).pow(2.4)
     red, green, blue = torch.where(value > 0.04045, power, value / 12.92).unbind(1)
     xyz = torch.stack([r * red + g * green + b * blue for r, g, b in _RELATIVE], 1)
-    root = xyz.clamp(min=_BEND**3).pow(1 / 3)
+    root = xyz.clamp(min=_BEND**3).pow(1 / 3)  # without clamp, 0 times an infinite slope is NaN
     x, y, z = torch.where(xyz > _BEND**3, root, xyz / (3 * _BEND**2) + 4 / 29).unbind(1)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)
 

@@ -121,6 +121,17 @@ def test_against_the_formula_in_degrees(pairs, seed):
     assert got.tolist() == pytest.approx(wanted, rel=1e-6, abs=1e-6)
 
 
+def test_greys_against_all_hues():
+    """A grey has no hue: the other's counts alone."""
+    angles = torch.linspace(0, 2 * math.pi, 25, dtype=torch.float64)[:-1]
+    for chroma in (1.0, 30.0, 90.0):
+        other = torch.stack([0 * angles + 40, chroma * angles.cos(), chroma * angles.sin()], 1)
+        grey = torch.tensor([60.0, 0, 0]).double().expand_as(other)
+        wanted = [literal(*pair) for pair in zip(grey.tolist(), other.tolist(), strict=True)]
+        assert color.ciede2000(grey, other).tolist() == pytest.approx(wanted, rel=1e-12)
+        assert color.ciede2000(other, grey).tolist() == pytest.approx(wanted, rel=1e-12)
+
+
 def test_lab_of_primaries_and_greys():
     """Values of the primaries as in any table of sRGB under D65 (2°)."""
     rgb = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1], [0, 0, 0]]).double()
@@ -141,6 +152,7 @@ def test_lab_of_primaries_and_greys():
 def test_lab_is_piqs():
     x = torch.cat([pictures(4, 8), pictures(4, 8) * 0.05])
     wanted = xyz2lab(rgb2xyz(x), illuminant="D65")
+    assert (x < 0.04).sum() > 100
     torch.testing.assert_close(color.lab(x), wanted, atol=1e-2, rtol=0)  # piq rounds constants
 
 
