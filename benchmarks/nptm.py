@@ -3,8 +3,9 @@
 Both attack the same photographs with the same classifier (MobileNetV2), the same LPIPS network
 (AlexNet), the same noise and the options that both have by default (ours in the variant "code"),
 one image at a time, taking turns. Labels are what the classifier says of the photographs, so that
-every one is attacked. What is compared is not yet rounded to 8 bit. Prints a table, writes a JSON
-record and, beside it, the figures of each image.
+every one is attacked. What is compared is not yet rounded to 8 bit. In float32 rounding decides on
+a few images, since PPGD divides differences by 0.001; float64 tells whether it is rounding. Prints
+a table, writes a JSON record and, beside it, the figures of each image.
 
 The authors' code is not part of this project. Get it, MIT licensed, from
 https://github.com/cassidylaidlaw/perceptual-advex, and name its folder with --checkout. It is
@@ -23,8 +24,8 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -35,6 +36,7 @@ import torchvision
 from torch import Tensor, nn
 
 from humimp import attacks, classifiers, datasets, distances, features, runs, weights
+from humimp import images as pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 STUBS = {
@@ -66,9 +68,16 @@ def arguments() -> argparse.Namespace:
     add(
         "--projections",
         nargs="+",
-        default=["newton", "bisection"],
+        default=["newton"],
         choices=list(PROJECTIONS),
-        help="ways to project (default both; newton is the authors')",
+        help="ways to project (default newton, as the authors')",
+    )
+    add(
+        "--precisions",
+        nargs="+",
+        default=["float32", "float64"],
+        choices=["float32", "float64"],
+        help="floating-point precisions (default both)",
     )
     add("--out", type=Path, default=ROOT / "results" / "peers" / "nptm.json")
     return parser.parse_args()
@@ -97,65 +106,67 @@ def authors(checkout: Path) -> Any:
     )
 
 
-def pairs(
-    options: argparse.Namespace, model: nn.Module, phi: features.Features, theirs: Any
-) -> dict[str, tuple[Attack, Attack]]:
-    """Give what is compared, ours and theirs, by name."""
+def pair(
+    name: str, projection: str, model: nn.Module, phi: features.Features, theirs: Any
+) -> tuple[Attack, Attack]:
+    """Give our attack and theirs."""
+    attack = getattr(attacks, name)
+    other = getattr(theirs, name.upper())(
+        model, lpips_model=theirs.network, projection=PROJECTIONS[projection]
+    )
 
-    def make(name: str, projection: str) -> tuple[Attack, Attack]:
-        attack = partial(getattr(attacks, name), variant="code")
-        other = getattr(theirs, name.upper())(
-            model, lpips_model=theirs.network, projection=PROJECTIONS[projection]
-        )
+    def ours(image: Tensor, label: Tensor, seed: int) -> Tensor:
+        return attack(
+            model, image, label, features=phi, projection=projection, variant="code",
+            validate="none", generator=torch.Generator().manual_seed(seed),
+        )  # fmt: skip
 
-        def ours(image: Tensor, label: Tensor, seed: int) -> Tensor:
-            return attack(
-                model, image, label, features=phi, projection=projection, validate="none",
-                generator=torch.Generator().manual_seed(seed),
-            )  # fmt: skip
+    def published(image: Tensor, label: Tensor, seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        return other(image.clone(), label).detach().clamp(0, 1)
 
-        def published(image: Tensor, label: Tensor, seed: int) -> Tensor:
-            torch.manual_seed(seed)
-            return other(image.clone(), label).detach().clamp(0, 1)
+    return ours, published
 
-        return ours, published
 
-    return {
-        f"{name}, {projection}": make(name, projection)
-        for projection in options.projections
-        for name in ("ppgd", "lpa")
-    }
+@contextlib.contextmanager
+def precision(dtype: torch.dtype) -> Iterator[None]:
+    """Let new tensors have this precision, as the authors' code needs."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def turns(
     options: argparse.Namespace,
     model: nn.Module,
     phi: features.Features,
-    pair: tuple[Attack, Attack],
+    dtype: torch.dtype,
+    both: tuple[Attack, Attack],
 ) -> pd.DataFrame:
     """Attack the photographs by both, in turn; a row per image."""
     images, _, ids = datasets.photographs(options.images, options.size)
+    images = pictures.from_uint8(pictures.to_uint8(images), dtype)
     labels = classifiers.predict(model, images)
-    measures = {
-        "l2": distances.l2,
-        "nptm": phi.distance,
-        "lpips_alex": distances.LPIPS("alex"),
-        "lpips_vgg": distances.LPIPS("vgg"),
-    }
+    lpips = {f"lpips_{net}": distances.LPIPS(net) for net in ("alex", "vgg")}
     rows = []
     for index, name in enumerate(ids):
         image, label = images[index, None], labels[index, None]
         row: dict[str, Any] = {"id": name}
         made = {}
-        order = ("ours", "theirs") if index % 2 else ("theirs", "ours")
-        for who in order:
+        for who in ("ours", "theirs") if index % 2 else ("theirs", "ours"):
             start = time.perf_counter()
-            made[who] = pair[who == "theirs"](image, label, options.seed + index)
+            with precision(dtype):
+                made[who] = both[who == "theirs"](image, label, options.seed + index)
             row[f"seconds_{who}"] = time.perf_counter() - start
         for who, got in made.items():
             row[f"success_{who}"] = bool(classifiers.predict(model, got) != label)
-            for measure, function in measures.items():
-                row[f"{measure}_{who}"] = float(function(image, got))
+            row[f"l2_{who}"] = float(distances.l2(image, got))
+            row[f"nptm_{who}"] = float(phi.distance(image, got))
+            for measure, function in lpips.items():
+                row[f"{measure}_{who}"] = float(function(image.float(), got.float()))
         row["l2_between"] = float(distances.l2(made["ours"], made["theirs"]))
         rows.append(row)
     return pd.DataFrame(rows)
@@ -231,9 +242,16 @@ def main() -> None:
         compared={},
     )
     tables = []
-    print(f"{'':16} {'success':>9}  {'':10} {'ours':>9} {'theirs':>9} {'mean':>7} {'worst':>7}")
-    for name, pair in pairs(options, model, phi, theirs).items():
-        rows = turns(options, model, phi, pair)
+    print(f"{'':23} {'success':>9}  {'':10} {'ours':>9} {'theirs':>9} {'mean':>7} {'worst':>7}")
+    for word, projection, attack in product(
+        options.precisions, options.projections, ("ppgd", "lpa")
+    ):
+        dtype = getattr(torch, word)
+        for network in (model, phi, theirs.network):
+            network.to(dtype)
+        both = pair(attack, projection, model, phi, theirs)
+        rows = turns(options, model, phi, dtype, both)
+        name = f"{attack}, {projection}, {word}"
         rows.insert(0, "attack", name)
         tables.append(rows)
         record["compared"][name] = found = compare(rows)
@@ -241,12 +259,12 @@ def main() -> None:
         for place, measure in enumerate(DISTANCES):
             row = found[measure]
             print(
-                f"{name if place == 0 else '':16} {success if place == 0 else '':>9}  "
+                f"{name if place == 0 else '':23} {success if place == 0 else '':>9}  "
                 f"{measure:10} {row['ours']:9.4f} {row['theirs']:9.4f} "
                 f"{row['mean_off']:+7.2%} {row['worst_off']:7.2%}"
             )
         print(
-            f"{'':16} time {found['time_theirs_by_ours_median']:.2f} times ours, "
+            f"{'':23} time {found['time_theirs_by_ours_median']:.2f} times ours, "
             f"{found['seconds_ours_median']:.2f} s an image",
             flush=True,
         )
