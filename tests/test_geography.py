@@ -25,7 +25,7 @@ from humimp import classifiers, datasets, fairness, geography, images
         *(("Ivory Coast", "CIV"), ("Turkey", "TUR"), ("Türkiye", "TUR"), ("Kosovo", "XKX")),
         *(("Czech Republic", "CZE"), ("Czechia", "CZE"), ("Palestine", "PSE"), ("NA", "NAM")),
         *((" u.s.a. ", "USA"), ("us", "USA"), ("The Gambia", "GMB"), ("Burma", "MMR")),
-        *(("Côte d’Ivoire", "CIV"), ("COTE D'IVOIRE", "CIV"), ("St. Lucia", "LCA")),
+        *(("Côte d’Ivoire", "CIV"), ("COTE D'IVOIRE", "CIV"), ("St. Barthelemy", "BLM")),
         *(("Congo, Rep.", "COG"), ("DR Congo", "COD"), ("Bosnia & Herzegovina", "BIH")),
     ],
 )
