@@ -16,7 +16,7 @@ import torch
 from distributed import Client, LocalCluster
 from torch import Tensor, nn
 
-from humimp import dro, fairness, replicates, runs
+from humimp import classifiers, datasets, dro, fairness, replicates, runs
 
 CLASSES = 3
 SEEDS = (0, 1, 2, 3, 4)
@@ -122,6 +122,34 @@ def test_the_same_in_each_way(alone, tmp_path, where, together):
     pd.testing.assert_frame_equal(found, wanted)
     for seed in SEEDS:
         assert distance(state(tmp_path, seed), state(out, seed)) < 1e-12
+
+
+def test_mixed_precision_keeps_float32_parameters_and_stays_near(monkeypatch):
+    """On the CPU in place of a GPU, which has the same rules but for the device."""
+    data = robust()
+    data = data._replace(images=data.images.float())
+    job = dro._Job(network().float(), data, 0.05, 2, 3, "normalized", False, data.images)
+    (exact,) = job.train([0])
+    monkeypatch.setattr(dro, "_precision", lambda mixed: torch.autocast("cpu", torch.bfloat16))
+    (near,) = job.train([0])
+    assert {value.dtype for value in near.state.values()} == {torch.float32, torch.int64}
+    start = distance(exact.state, network().float().state_dict())
+    assert 0 < distance(near.state, exact.state) < 0.05 * start
+    assert near.predicted.tolist() == exact.predicted.tolist()
+
+
+def test_in_float32_slopes_are_the_same_within_the_tolerance(tmp_path):
+    images, labels, ids = datasets.digits("test", 300)
+    pool, model = dro.clean(images[:20], labels[:20]), classifiers.digits_small().eval()
+    options = {"model": model, "robust": pool, "test": (images, labels, ids), "seeds": range(3)}
+    country = dict(zip(ids, ["USA", "GBR", "IND", "KEN", "BRA"] * 60, strict=True))
+    found = []
+    for together in (1, 3):
+        records = train(tmp_path / str(together), together=together, passes=3, **options)
+        records["country"] = records["id"].map(country)
+        found.append(fairness.by_model(records, groups=2)["beta"])
+    np.testing.assert_allclose(found[0], found[1], atol=1e-3)
+    assert found[0].std() > 1e-3
 
 
 def test_workers_may_read_the_data_set_themselves(alone, tmp_path):
@@ -329,6 +357,7 @@ def test_bad_options(tmp_path):
         ("test: expected a different id for each of 9 images", {"test": (images, labels, ids[1:])}),
         ("got 1 different ones among 9", {"test": (images, labels, ["a"] * 9)}),
         ("no adversarial data set here", {"robust": tmp_path / "nothing"}),
+        ("together: expected 1 with mixed", {"together": 2, "mixed_precision": True}),
         ("train mode", {"model": network().train()}),
     ]
     for message, options in bad:
