@@ -146,6 +146,8 @@ def test_geode(tmp_path):
     assert rows(first) == [kept[0], dogs[0], kept[1], dogs[1]]
     assert datasets.class_names()[239] == "Bernese mountain dog"
     assert first.excluded["n"].sum() == 1
+    path.write_text(GEODE.replace("Nigeria,2022", "NA,2022"))  # Namibia's code, not a gap
+    assert rows(geography.geode(path, tmp_path))[0][2] == "NAM"
 
 
 def test_dollar_street(tmp_path):
