@@ -135,8 +135,8 @@ def project(
     Returns
     -------
     Tensor
-        Images within the bound. One that is already there stays, but for bisection in the
-        variant ``"code"``, which moves it by a thousandth of the way.
+        Images within the bound, one that is already there as it is. In the variant ``"code"``
+        bisection may end just outside, and moves what is inside by a thousandth of the way.
     """
     if not len(images):
         return images

@@ -74,13 +74,12 @@ def lpa(
         further, until d ≤ ε, but after ten steps in vain ``"bisection"`` follows, which looks for
         the border on the way to the original.
     variant
-        ``"paper"``, or ``"code"`` for what the authors' code computes, which published numbers
-        were made with: Newton's method goes against the sum of the gradients of all its steps so
-        far, and bisection returns the last point it looked at, which may lie just outside.
+        ``"paper"``, or ``"code"`` for what the authors' code computes, from which published
+        numbers presumably come: Newton's method goes against the sum of the gradients of all its
+        steps so far, and bisection returns the last point it looked at, which may lie just outside.
     early_stop
         Whether an image that is found misclassified and within the bound takes one more step and
-        then no other, as in the authors' code. Otherwise all images take S · T steps, as in the
-        paper.
+        then no other, as in the authors' code. Otherwise all images take S · T steps.
     noise
         Standard deviation of the normal noise that is added to the images at the start.
     validate

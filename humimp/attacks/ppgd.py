@@ -77,8 +77,8 @@ def ppgd(
         further, until d ≤ ε, but after ten steps in vain ``"bisection"`` follows, which looks for
         the border on the way to the original.
     variant
-        ``"paper"``, or ``"code"`` for what the authors' code computes, which published numbers
-        were made with. It differs in that
+        ``"paper"``, or ``"code"`` for what the authors' code computes, from which published
+        numbers presumably come. It differs in that
 
         - the finite difference is (φ(x + h v) − φ(x)) / h. Since v is seldom short (the gradient
           of the margin is about 100 long on photographs, the solution much longer), this is no
