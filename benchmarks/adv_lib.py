@@ -139,7 +139,8 @@ def compare(rows: pd.DataFrame, seconds: dict[str, float]) -> dict[str, Any]:
     for what in ("success", "success_saved"):
         found[what] = {who: int(rows[f"{what}_{who}"].sum()) for who in ("ours", "theirs")}
     for what in ("cost", "cost_before_last", "l2"):
-        ours, theirs = both[f"{what}_ours"], both[f"{what.removesuffix('_before_last')}_theirs"]
+        kept = both[both[f"{what}_ours"] < torch.inf]  # a success may come with the last step
+        ours, theirs = kept[f"{what}_ours"], kept[f"{what.removesuffix('_before_last')}_theirs"]
         off = ours / theirs - 1
         found[what] = {
             "ours": float(ours.mean()),
@@ -147,7 +148,7 @@ def compare(rows: pd.DataFrame, seconds: dict[str, float]) -> dict[str, Any]:
             "mean_off": float(ours.mean() / theirs.mean() - 1),
             "median_off": float(off.median()),
             "worst_off": float(off.abs().max()),
-            "beyond_a_tenth": both["id"][off.abs() > 0.1].tolist(),
+            "beyond_a_tenth": kept["id"][off.abs() > 0.1].tolist(),
         }
     found["l2_between_median"] = float(rows["l2_between"].median())
     return found
@@ -200,7 +201,8 @@ def main() -> None:
     )
     tables = []
     print(
-        f"{'':25} {'success':>8} {'saved':>7} {'ours':>9} {'theirs':>9} {'mean':>7} {'worst':>7}  before last"
+        f"{'':25} {'success':>8} {'saved':>7} {'ours':>9} {'theirs':>9} {'mean':>7} {'worst':>7}"
+        "  before last"
     )
     for name, pair in pairs(options.steps, theirs).items():
         rows, seconds = turns(options, model, pair)
