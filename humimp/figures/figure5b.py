@@ -1,16 +1,20 @@
 """Figure 5b, the slopes of many models by training, and what the paper does not show beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
+from torch import Tensor
 
 from humimp import paper
+from humimp.distances import l2
+from humimp.dro import RobustDataset
 from humimp.figures import style
 
 # Trainings that are not named like the attack of Table 1 that they go with.
@@ -214,6 +218,48 @@ def by_income(models: Mapping[str, pd.DataFrame], theta0: pd.Series) -> pd.DataF
     headings = [f"quarter {column[-1]}" for column in columns[:-1]]
     headings[0], headings[-1] = f"poorest {headings[0]}", f"richest {headings[-1]}"
     return pd.DataFrame.from_dict(rows, orient="index", columns=[*headings, "all images"])
+
+
+def pool(
+    robust: RobustDataset, originals: Tensor, cost: Callable[[Tensor, Tensor], Tensor]
+) -> pd.DataFrame:
+    """Count what the data set of Algorithm 2 holds, round by round.
+
+    Parameters
+    ----------
+    robust
+        From :func:`humimp.dro.robust_dataset`.
+    originals
+        The images it was made from, (N, C, H, W).
+    cost
+        Ground cost, images × images → (N,).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by ``round``, 0 being the originals: the number of images, the percentage of draws
+        that fall on them, how many originals they go back to, and their mean distance from these.
+    """
+    rows = {}
+    for number in robust.round.unique().tolist():
+        own = robust.round == number
+        origin = robust.origin[own]
+        before, after = originals[origin], robust.images[own]
+        rows[number] = {
+            "images": int(own.sum()),
+            "drawn (%)": round(float(100 * robust.weights[own].sum() / robust.weights.sum()), 2),
+            "originals": len(origin.unique()),
+            "L₂ from the original": round(float(l2(before, after).mean()), 2),
+            "c₀ (× 1000)": round(1000 * float(_costs(cost, before, after).clamp(min=0).mean()), 1),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("round")
+
+
+def _costs(cost: Callable[[Tensor, Tensor], Tensor], before: Tensor, after: Tensor) -> Tensor:
+    """Compute the ground cost of many images, a few at a time."""
+    pairs = zip(before.split(50), after.split(50), strict=True)
+    with torch.no_grad():
+        return torch.cat([cost(one, other) for one, other in pairs])
 
 
 def probability(p: float) -> str:
