@@ -42,11 +42,13 @@ class Table:
     rows: tuple[tuple[tuple[str, ...], frozenset[int], bool], ...]
 
     def _repr_html_(self) -> str:
-        align = "text-align: right; padding: 0.15em 0.5em; vertical-align: bottom;"
-        first = align.replace("right", "left") + " white-space: nowrap;"
-        styles = [first, *[align] * (len(self.headings) - 1)]
+        align = "text-align: right; padding: 0.1em 0.35em; vertical-align: "
+        first = align.replace("right", "left")
+        styles = [f"{first}top; white-space: nowrap", *[f"{align}top"] * (len(self.headings) - 1)]
         pairs = zip(styles, self.headings, strict=True)
-        head = "".join(f'<th style="{s}">{html.escape(h)}</th>' for s, h in pairs)
+        head = "".join(
+            f'<th style="{s.replace("top", "bottom")}">{html.escape(h)}</th>' for s, h in pairs
+        )
         body = []
         for cells, bold, quiet in self.rows:
             marked = [_marked(cell, k in bold) for k, cell in enumerate(cells)]
@@ -54,7 +56,7 @@ class Table:
             tone = ' style="opacity: 0.65"' if quiet else ""
             body.append(f"<tr{tone}>{row}</tr>")
         return (
-            '<table style="margin: 0 auto; font-size: 0.9em">'
+            '<table style="margin: 0 auto; font-size: 0.85em">'
             f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
         )
 
