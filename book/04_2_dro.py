@@ -13,12 +13,41 @@
 # %% [markdown]
 # # 4.2 DRO algorithms
 #
-# This page explains how the paper trains classifiers on its attacks: Algorithm 2 builds one adversarial data set, Algorithm 3 trains many models on it. It also lists what the two listings leave open. This page computes nothing.
-#
-# :::{admonition} Not yet computed
-# :class: warning
-# The two algorithms are not part of this edition yet: no model in this book has been trained with them. What follows is a reading of the paper, without measurements.
-# :::
+# This page explains how the paper trains classifiers on its attacks: Algorithm 2 builds one adversarial data set, Algorithm 3 trains many models on it. It then builds the three data sets of {doc}`Section 4.3 <04_3_results>`, on {glue:text}`what_images` with a **simulated geography**,
+# looks at what is in them ({ref}`Figure E22 <fig-pool>`), and tries the readings of what the listings leave open ({ref}`Table E21 <tab-weights>`).
+
+# %% tags=["parameters"]
+run = "yours"  # "yours" computes, "reference" shows the committed results
+images = "digits"  # "digits" or "imagenet1000"
+classifier = "mobilenet_v2"  # classifier of photographs; digits have a network of their own
+n_images = 500  # how many images the models are tested on, 275 or more
+n_train = 300  # N, how many images there are to learn from, 275 or more
+epochs = 20  # how often θ₀ has seen each of them
+strength = 8  # of the planted pattern, in levels of 255
+gradient = 1.0  # how much oftener rich countries have it, 0 to 1
+seed = 0  # of the simulated geography and of the training
+cost = "SSIM"  # ground cost of our attack: "SSIM", or "PieAPP" from 64 pixels on
+steps = 100  # greatest number of steps of our attack and of PGD
+step_size = 0.1  # ε of both
+lam = 1.0  # λ, the price of the ground cost
+perc_al_steps = 100  # steps of PerC_AL
+learning_rate = 0.001  # α, for one image
+rounds = 3  # T₁ of Algorithm 2
+passes = 3  # T₂ of Algorithm 3
+batch_size = 50  # images per step; 1 is the listings to the letter
+n_models = 5  # how many models are trained with each reading
+
+# %% tags=["nbval-ignore-output"]
+import warnings
+
+import pandas as pd
+from myst_nb import glue
+
+from humimp import book, dro, experiment, fairness, paper, runs
+from humimp.figures.enlarged import enlarged
+from humimp.figures.figure5b import pool as pool_table
+
+here = book.start("04_2_dro")
 
 # %% [markdown]
 # ## Why two algorithms
@@ -65,28 +94,217 @@
 # %% [markdown]
 # ## What the listings leave open
 #
-# A program has to decide each of these. The decisions matter, so they belong on the page that will show results.
+# A program has to decide each of these. The decisions matter, so here they are, with what this edition does.
 #
 # - **The weights count twice.** $P_i$ sets how often an image is drawn *and* multiplies its gradient step. The expected step is then in proportion to $\sum_i P_i^2 \nabla_\theta \ell_i$. If the weights were meant as probabilities of the worst distribution, once would be enough.
-# - **The weights are huge.** They go up to $T_1 N$: for 50 000 images and three rounds, to 150 000. A learning rate times 150 000 is no learning rate, so $\alpha P_i$ cannot be meant literally with any usual $\alpha$. Natural readings are to divide the weights by their mean or their greatest value, or to let them
-#   decide the drawing alone. They are different algorithms.
-# - **One letter, two things.** The appended triple is written $\{x_i', y_i, P_i\}$ while the text says "with weight $P_i = (k-1)N + i$"; a line above, $P_i$ is the weight of the image that was *drawn*. We read them as two: the old weight for the step, the new one for the pool.
-# - **The originals all but disappear.** After $k$ rounds the $N$ originals have total weight $N$, and the attacks have $1 + 2 + \dots + kN \approx k^2N^2/2$. The chance to draw an original is about $2/(k^2 N)$, which for a thousand images is two in a thousand after the first round.
-#   From the second round on, nearly everything drawn is an attack, so attacks are made on attacks, and the cost $c_0$ is measured from an image that was already changed. Neither Eq. (4) nor a price on the *total* change covers that. Final models, too, see almost no clean image.
-# - **Weights grow within a round.** The last image of a round weighs $N - 1$ more than the first, only because of its place in the order.
-# - **The attack is not the maximiser.** Algorithm 1 stops as soon as the label changes by the margin $a$ ({doc}`page 3 <03_method>`), so training sees attacks at the decision boundary, not the worst ones at price $\lambda$.
-# - **Unsaid settings.** The learning rate, the confidence $a$ and the number of steps of the attack in training, batch sizes, momentum, how batch normalisation is treated, and how many images there are.
+# - **The weights are huge.** They go up to $T_1 N$: for 50 000 images and three rounds, to 150 000. A learning rate times 150 000 is no learning rate, so $\alpha P_i$ cannot be meant literally with any usual $\alpha$.
 #
-# The listings take images one at a time. On real hardware they have to be batched: the images of a batch are then attacked, and their gradients taken, at one and the same $\theta$. That is a small change, but a change, in both algorithms.
+#   Three readings of the weights are an option of the package, `weighting`. *Normalized*, the default: drawn in proportion to $P$, and steps multiplied by $P / \mathbb{E}[P]$, where $\mathbb{E}[P] = \sum P^2 / \sum P$ is the weight that a draw has on average. So they count twice, as in the listing, and a step is $\alpha\nabla\ell$ on average.
+#   Within one pool this is the literal reading at another learning rate, $\alpha / \mathbb{E}[P]$; so is division by the greatest weight. *Literal*: as printed. *Sampling*: the weights decide the drawing alone. {ref}`Table E21 <tab-weights>` shows what each does.
+# - **One letter, two things.** The appended triple is written $\{x_i', y_i, P_i\}$ while the text says "with weight $P_i = (k-1)N + i$"; a line above, $P_i$ is the weight of the image that was *drawn*. We read them as two: the old weight for the step, the new one for the pool.
+# - **The originals all but disappear.** After $k$ rounds the $N$ originals have total weight $N$, and the attacks have $1 + 2 + \dots + kN \approx k^2N^2/2$. The chance to draw an original is about $2/(k^2 N)$. From the second round on, nearly everything drawn is an attack, so attacks are made on attacks, and the cost $c_0$ is measured
+#   from an image that was already changed. Neither Eq. (4) nor a price on the *total* change covers that. Final models, too, see almost no clean image. {ref}`Table E20 <tab-pool>` counts.
+# - **Weights grow within a round.** The last image of a round weighs $N - 1$ more than the first, only because of its place in the order.
+# - **The attack is not the maximiser.** Algorithm 1 stops as soon as the label changes by the margin $a$ ({doc}`page 3 <03_method>`), so training sees attacks at the decision boundary, not the worst ones at price $\lambda$. The paper does not say which $a$ it trains with; here it is 0, as for PGD.
+# - **Batches.** The listings take images one at a time. Here the images of a batch are attacked, and their gradients taken, at one and the same $\theta$, and the steps of a batch are added up. With a batch of one it is the listing, and the package's tests hold the one against the other.
+# - **Unsaid settings.** The learning rate, batch sizes, momentum (none here, as the listing has none), and how batch normalisation is treated (its statistics stay as they are).
+
+# %% [markdown]
+# ## Three adversarial data sets
+#
+# The images, their **simulated** countries and $\theta_0$ are those of {doc}`page 4.1 <04_1_bias_metric>`. Algorithm 2 runs with each of three attacks: PGD and PerC_AL {cite:p}`zhao2020towards`, which the paper compares with, and the paper's own (*Ours*, Algorithm 1). Its ground cost here is {glue:text}`cost`{glue:text}`why_cost`. PerC_AL takes {glue:text}`perc_al_steps` steps
+# (its authors take 1000), the others at most {glue:text}`steps`.
+
+# %%
+data = experiment.by_country(
+    images, n_train=n_train, n_test=n_images, strength=strength, gradient=gradient, seed=seed
+)
+theta0 = experiment.theta0(
+    images,
+    data.train,
+    classifier=classifier,
+    epochs=epochs,
+    seed=seed,
+    path=here.folder / "theta0.safetensors",
+)
+attacks = experiment.compared(
+    cost, steps=steps, step_size=step_size, lam=lam, perc_steps=perc_al_steps
+)
+pools = {
+    name: dro.robust_dataset(
+        theta0,
+        data.train.images,
+        data.train.labels,
+        attack,
+        learning_rate=learning_rate,
+        rounds=rounds,
+        batch_size=batch_size,
+        options=options,
+        seed=seed,
+        out=here.folder / f"robust-{name.lower()}",
+    )
+    for name, (attack, options) in attacks.items()
+}
+
+# %%
+price = experiment.COSTS[cost]()
+counts = {name: pool_table(robust, data.train.images, price) for name, robust in pools.items()}
+ours = pools["Ours"]
+sets = [set(ours.origin[ours.round == k].tolist()) for k in range(1, rounds + 1)]
+often = sorted(set.intersection(*sets)) or sorted(sets[-1])
+chosen = often[0]
+rows = []
+for name, robust in pools.items():
+    row = {f"{name}: original": data.train.images[chosen]}
+    for k in range(1, min(rounds, 3) + 1):
+        of = ((robust.round == k) & (robust.origin == chosen)).nonzero().flatten()
+        if len(of):
+            row[f"round {k}"] = robust.images[of[-1]]
+    rows.append({key: image[:, :168, :168] for key, image in row.items()})
+
+# %% tags=["remove-output", "hide-input"]
+side = data.train.images.shape[-1]
+glue("fig_pool", enlarged(rows, zoom=max(1, 160 // side)), display=True)
+glue("tab_pool", pd.concat(counts, names=["attack"]), display=True)
+digits = images == experiment.DIGITS
+glue("what_images", "digits" if digits else "photographs of ImageNet")
+glue("cost", f"1 − {cost}" if cost in ("SSIM", "HaarPSI") else cost)
+glue(
+    "why_cost",
+    f", a stand-in for the paper's PieAPP, which wants {paper.PIEAPP_SIZE} pixels where a digit has {side}"
+    if cost != "PieAPP"
+    else ", as in the paper",
+)
+glue("steps", steps)
+glue("perc_al_steps", perc_al_steps)
+glue("n_train", n_train)
+glue("n_pool", len(ours.images))
+last = ours.round == rounds
+glue("kept_origins", len(set(ours.origin[last].tolist())))
+glue("share_clean", float(100 * ours.weights[ours.round == 0].sum() / ours.weights.sum()))
+glue("share_last", float(100 * ours.weights[last].sum() / ours.weights.sum()))
+glue("rounds", rounds)
+first, final = (counts["Ours"]["L₂ from the original"].iloc[k] for k in (1, -1))
+glue("grown", float(final / first))
+
+# %% [markdown]
+# ```{glue:figure} fig_pool
+# :name: "fig-pool"
+#
+# **Figure E22.** One training image with **simulated geography** and what the pools hold of it: the last attack made from it in each round, by attack. The same image was drawn each time, since the drawing depends on the weights alone. Not in the paper.
+# ```
+
+# %% [markdown]
+# ```{glue:figure} tab_pool
+# :name: "tab-pool"
+#
+# **Table E20.** What the three pools hold, round by round; round 0 are the {glue:text}`n_train` originals (**simulated geography**). *Drawn*: the share of Algorithm 3's draws that fall on the round, in percent. *Originals*: how many of the originals the round's images go back to. *$L_2$* and *$c_0$* (here {glue:text}`cost`, × 1000): mean distance from the
+# original, so with the changes of all rounds added up.
+# ```
+
+# %% [markdown]
+# Each pool has {glue:text}`n_pool` images. Only {glue:text}`share_clean:.2f` % of the draws of Algorithm 3 fall on an original, and {glue:text}`share_last:.0f` % on the last round. The {glue:text}`n_train` images of the last round go back to {glue:text}`kept_origins` originals; the others have dropped out, as drawing with replacement from a pool
+# that is drawn from again loses some each time. And the attacks add up: with our attack, images of round {glue:text}`rounds` are {glue:text}`grown:.1f` times as far from their original as those of round 1. What a model is trained on is no longer the image plus *one* imperceptible change.
+
+# %% [markdown]
+# ## What the readings do
+#
+# Algorithm 3 on one and the same pool, PGD's, with each reading of the weights and {glue:text}`n_models` seeds each.
+
+# %%
+country = dict(zip(data.test.ids, data.test.countries, strict=True))
+average = float((ours.weights**2).sum() / ours.weights.sum())  # E[P]
+readings = {
+    "normalized": {"weighting": "normalized"},
+    "normalized, one image at a time": {"weighting": "normalized", "batch_size": 1},
+    "sampling": {"weighting": "sampling"},
+    "literal": {"weighting": "literal"},
+    "literal, α / E[P]": {"weighting": "literal", "learning_rate": learning_rate / average},
+}
+found = {}
+for number, (name, options) in enumerate(readings.items()):
+    options = {"learning_rate": learning_rate, "batch_size": batch_size, **options}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "diverged|.*diverged", RuntimeWarning)  # counted below
+        trained = dro.replicates(
+            theta0,
+            pools["PGD"],
+            test=data.test[:3],
+            out=here.folder / f"reading-{number}",
+            seeds=range(n_models),
+            passes=passes,
+            **options,
+        )
+    models = fairness.by_model(trained.assign(country=trained["id"].map(country)))
+    found[name] = {
+        "α": options["learning_rate"],
+        "diverged": int(models["beta"].isna().sum()),
+        "accuracy (%)": 100 * models["accuracy"].mean(),
+        "slope β": models["beta"].mean(),
+    }
+table = pd.DataFrame.from_dict(found, orient="index")
+
+# %% tags=["remove-output", "hide-input"]
+glue(
+    "tab_readings",
+    table.assign(
+        **{
+            "α": [f"{value:.2g}" for value in table["α"]],
+            "diverged": [f"{value} of {n_models}" for value in table["diverged"]],
+            "accuracy (%)": [f"{v:.1f}" if v == v else "–" for v in table["accuracy (%)"]],
+            "slope β": [f"{v:.4f}".replace("-", "−") if v == v else "–" for v in table["slope β"]],
+        }
+    ),
+    display=True,
+)
+glue("n_models", n_models)
+glue("average", average)
+glue("literal_lost", int(table["diverged"]["literal"]))
+literal = table["accuracy (%)"]["literal"]
+glue(
+    "literal",
+    f"{int(table['diverged']['literal'])} of {n_models} models diverge"
+    + (
+        ""
+        if literal != literal
+        else f", and the others are right about {literal:.1f} % of the images"
+    ),
+)
+spread = table["accuracy (%)"].drop("literal")
+glue("apart", float(spread.max() - spread.min()))
+same = abs(table["accuracy (%)"]["literal, α / E[P]"] - table["accuracy (%)"]["normalized"])
+glue("same", "the same" if same < 0.05 else f"the same to {same:.1f} points")
+
+# %% [markdown]
+# ```{glue:figure} tab_readings
+# :name: "tab-weights"
+#
+# **Table E21.** Algorithm 3 under five readings, on PGD's pool ({glue:text}`n_models` models each; **simulated geography**, {glue:text}`what_images`): how many models diverged, and means over the others.
+# ```
+
+# %% [markdown]
+# With the literal reading at the same $\alpha$, {glue:text}`literal`. Divided by $\mathbb{E}[P] =$ {glue:text}`average:.0f`, its result is {glue:text}`same` as with normalized weights, as it should be. Apart from the literal reading at $\alpha$, the readings lie {glue:text}`apart:.1f` percentage points of accuracy apart. So within
+# the pool of one run the choice matters less than the learning rate that it implies; the paper prints neither.
 
 # %% [markdown]
 # ## The cost
 #
-# On one NVIDIA V100 the paper reports about 9 hours for Algorithm 2 and about 25 hours for fifty runs of Algorithm 3. So the attacks take about a quarter of the time; made anew for each model, they would take $50 \times 9$ hours. That is the speed-up that the
-# paper counts as its third contribution. The memory needed is that of ordinary adversarial training, beside the pool of images itself.
+# On one NVIDIA V100 the paper reports about {glue:text}`hours2` hours for Algorithm 2 and about {glue:text}`hours3` hours for fifty runs of Algorithm 3. So the attacks take about a quarter of the time; made anew for each model, they would take fifty times as long. That is the speed-up that the
+# paper counts as its third contribution. The memory needed is that of ordinary adversarial training, beside the pool of images itself. On this run ({glue:text}`what_images`, a small network) Algorithm 2 took {glue:text}`seconds` seconds.
+
+
+# %% tags=["remove-output", "hide-input", "nbval-ignore-output"]
+def seconds(name):
+    diary = runs.read(here.folder / f"robust-{name.lower()}")
+    return sum(session["wall_seconds"] for session in diary["sessions"])
+
+
+glue("seconds", ", ".join(f"{seconds(name):.1f} with {name}" for name in pools))
+glue("hours2", paper.HOURS_ALGORITHM2)
+glue("hours3", paper.HOURS_ALGORITHM3)
 
 # %% [markdown]
 # ## What came out
 #
-# The idea is sound and cheap: keep the attacks of one robust training, and draw the training sets of many models from them. The listings fix neither the size of a step nor the part that clean images play, and both bear on
-# accuracy, hence on the slope of {doc}`4.1 <04_1_bias_metric>`. A result from these algorithms has to say how it read them. Next: {doc}`how the models are compared <04_3_results>`.
+# The idea is sound and cheap: keep the attacks of one robust training, and draw the training sets of many models from them. Taken to the letter, the weights do not go with any one learning rate: with the literal reading, {glue:text}`literal`. And the pool is less what it is meant to be than it seems: {glue:text}`share_clean:.2f` % of
+# what is drawn from it is clean, and in the last round our attacks are {glue:text}`grown:.1f` times as far from their originals as in the first. Both bear on accuracy, hence on the slope of {doc}`4.1 <04_1_bias_metric>`. A result from these algorithms has to say how it read them. Next: {doc}`how the models compare <04_3_results>`.

@@ -137,7 +137,7 @@ def theta0(
     learning_rate: float = 1e-3,
     seed: int = 0,
     path: Path | None = None,
-    device: str | torch.device | None = None,
+    device: str | torch.device = "auto",
 ) -> nn.Module:
     """Make θ₀, the model that all training starts from.
 
@@ -164,7 +164,8 @@ def theta0(
         that what was computed from θ₀ goes on to belong to it on another machine, where a new
         training would end with other last bits.
     device
-        Where to put it.
+        Where to put a classifier of photographs; by default a GPU if there is one. The network for
+        digits stays on the CPU.
 
     Returns
     -------
@@ -188,7 +189,7 @@ def theta0(
         path.parent.mkdir(parents=True, exist_ok=True)
         state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
         runs.write(path, safetensors.torch.save(state))
-    return model if device is None else model.to(device)
+    return model
 
 
 def compared(
