@@ -104,7 +104,8 @@ def fgsm(model, images, labels, *, levels=1):
 
 
 # %% [markdown]
-# `rows` is the list of what is compared. The last line adds the attack above: with it, FGSM is a row of Table 1, a panel of Figure 3 and a curve of Figure 4. To see yours, write it here in the place of `fgsm` or beside it, add a line, and run the page again: only what is new is computed. (An attack with an option `generator` is given one, seeded.)
+# `rows` is the list of what is compared. The last line adds the attack above: with it, FGSM is a row of Table 1, a panel of Figure 3 and a curve of Figure 4. To see yours, write it in the cell above, beside `fgsm`, add a line to the list, and run the cells from here on: in an open notebook only the new row is
+# computed. (There, an attack that you change needs a new name, for records are kept by name. A page that is run from its start computes every row anew if its code has changed. An attack with an option `generator` is given one, seeded.)
 
 # %%
 price = {
