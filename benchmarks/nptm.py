@@ -249,6 +249,9 @@ def main() -> None:
         dtype = getattr(torch, word)
         for network in (model, phi, theirs.network):
             network.to(dtype)
+        # the same constants to the last bit, of which float64 has more
+        theirs.network.normalizer.mean = phi.network.mean.flatten().tolist()
+        theirs.network.normalizer.std = phi.network.std.flatten().tolist()
         both = pair(attack, projection, model, phi, theirs)
         rows = turns(options, model, phi, dtype, both)
         name = f"{attack}, {projection}, {word}"
