@@ -2,8 +2,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from humimp import fairness
+from humimp.dro import RobustDataset
 from humimp.figures import figure5b as shown
 from humimp.figures import style
 
@@ -139,3 +141,18 @@ def test_accuracies_by_income_are_laid_out_in_percent() -> None:
 )
 def test_probabilities_are_rounded_as_in_print(p: float, text: str) -> None:
     assert shown.probability(p) == text
+
+
+def test_a_pool_is_counted_round_by_round() -> None:
+    originals = torch.zeros(3, 1, 2, 2)
+    made = torch.stack([torch.full((1, 2, 2), value) for value in (0.5, 0.5, 1.0)])
+    robust = RobustDataset(
+        torch.cat([originals, made]),
+        torch.tensor([0, 1, 2, 1, 1, 0]),
+        torch.tensor([1.0, 1, 1, 1, 2, 3], dtype=torch.float64),
+        torch.tensor([0, 0, 0, 1, 1, 1]),
+        torch.tensor([0, 1, 2, 1, 1, 0]),
+    )
+    table = shown.pool(robust, originals, lambda one, other: (other - one).flatten(1).amax(1))
+    assert table.loc[0].tolist() == [3, 33.33, 3, 0, 0]
+    assert table.loc[1].tolist() == [3, 66.67, 2, 1.33, 666.7]
