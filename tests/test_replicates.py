@@ -335,8 +335,11 @@ def test_damage_is_found_and_mended(tmp_path):
     with pytest.raises(ValueError, match="another replicate than expected"):
         replicates.load(tmp_path)
     path.unlink()
+    mate = tmp_path / "parts" / "00000.parquet"
+    written = mate.stat().st_mtime_ns
     pd.testing.assert_frame_equal(train(tmp_path, seeds=[0, 1]), wanted)
     assert path.read_bytes() == whole
+    assert mate.stat().st_mtime_ns == written  # trained again with its mate, but left as it was
 
 
 # --- bad input ---
