@@ -103,11 +103,7 @@ def fgsm(model, images, labels, *, levels=1):
     return (images + levels / 255 * gradient.sign()).clamp(0, 1)
 
 
-# %% [markdown]
-# `rows` is the list of what is compared. The last line adds the attack above: with it, FGSM is a row of Table 1, a panel of Figure 3 and a curve of Figure 4. To see yours, write it in the cell above, beside `fgsm`, add a line to the list, and run the cells from here on: in an open notebook only the new row is
-# computed. (There, an attack that you change needs a new name, for records are kept by name. A page that is run from its start computes every row anew if its code has changed. An attack with an option `generator` is given one, seeded.)
-
-# %%
+# %% tags=["hide-input"]
 price = {
     "PieAPP-small": partial(costs.PieAPP, "small"),
     "PieAPP": costs.PieAPP,
@@ -131,6 +127,12 @@ alma = {
 }
 common = {"steps": steps, "step_size": step_size, "validate": reading}
 ours = common | {"cost": price, "lam": lam}
+
+# %% [markdown]
+# `rows` is the list of what is compared. The last line adds the attack above: with it, FGSM is a row of Table 1, a panel of Figure 3 and a curve of Figure 4. To see yours, write it in the cell above, beside `fgsm`, add a line to the list, and run the cells from here on: in an open notebook only the new row is
+# computed. (There, an attack that you change needs a new name, for records are kept by name. A page that is run from its start computes every row anew if its code has changed. An attack with an option `generator` is given one, seeded.)
+
+# %%
 rows = [
     ("No attack", attacks.no_attack, {}),
     ("PerC_AL", attacks.perc_al, {"steps": perc_al_steps}),
@@ -138,7 +140,7 @@ rows = [
     ("PGD (L2)", attacks.pgd_l2, common),
     ("NPTM (PPGD)", attacks.ppgd, nptm),
     ("NPTM (LPA)", attacks.lpa, nptm),
-    *[(f"Ours (a = {a:g})", attacks.imperceptible, ours | {"confidence": a}) for a in confidences],
+    *((f"Ours (a = {a:g})", attacks.imperceptible, ours | {"confidence": a}) for a in confidences),
     ("DDN", attacks.ddn, {"steps": ddn_steps}),
     ("ALMA (LPIPS)", attacks.alma, alma),
     ("FGSM", fgsm, {"levels": 1}),
@@ -287,7 +289,7 @@ glue("closer", int((pairs[weakest] < pairs["PGD (L2)"]).sum()))
 #   (Where the two are equal, the step that makes a label wrong goes past the boundary by more than the second $a$ at once.)
 # - *Few steps are taken.* At $a = $ {glue:text}`a_least` our attack makes {glue:text}`passes:.1f` forward passes per image, one of which only finds the answer to be wrong. The $N = 100$ of the paper is a bound that is seldom reached. DDN and PerC_AL take {glue:text}`ddn_forwards:.0f` and {glue:text}`perc_al_forwards:.0f` passes: they go on after the first wrong answer, to find a
 #   nearer one.
-# - *Which PerC_AL did the paper run?* Its $L_2$ is {glue:text}`paper_beside_pgd:.2f` times PGD's there. Here it is {glue:text}`perc_al_beside_pgd:.2f` times PGD's without confidence, and {glue:text}`perc_al_40_beside_pgd:.2f` times with $\kappa = 40$. So the paper's row looks like one that was run {glue:text}`printed_row`. The difference decides the comparison: LPIPS is {glue:text}`perc_al_lpips:.2f` in the first case,
+# - *Which PerC_AL did the paper run?* Its $L_2$ is {glue:text}`paper_beside_pgd:.2f` times PGD's there. Here it is {glue:text}`perc_al_beside_pgd:.2f` times PGD's without confidence, and {glue:text}`perc_al_40_beside_pgd:.2f` times with $\kappa = 40$. So the paper's row looks like one that was run {glue:text}`printed_row`. The difference matters: LPIPS is {glue:text}`perc_al_lpips:.2f` in the first case,
 #   {glue:text}`perc_al_40_lpips:.2f` in the second, and {glue:text}`ours_lpips:.2f` for ours at $a = $ {glue:text}`a_least`.
 # - *Saliency*, the paper's third proxy, has a change of {glue:text}`ours_saliency:.2f` ± {glue:text}`ours_saliency_error:.2f` for ours at $a = $ {glue:text}`a_least`, {glue:text}`pgd_saliency:.2f` ± {glue:text}`pgd_saliency_error:.2f` for PGD, and {glue:text}`ppgd_saliency:.2f` ± {glue:text}`ppgd_saliency_error:.2f` for PPGD. A smaller one than ours at $a = $ {glue:text}`a_least` have: {glue:text}`nearer_saliency`.
 

@@ -42,7 +42,7 @@ class Table:
     rows: tuple[tuple[tuple[str, ...], frozenset[int], bool], ...]
 
     def _repr_html_(self) -> str:
-        align = "text-align: right; padding: 0.1em 0.35em; vertical-align: "
+        align = "text-align: right; padding: 0.35em 0.3em 0; vertical-align: "
         first = align.replace("right", "left")
         styles = [f"{first}top; white-space: nowrap", *[f"{align}top"] * (len(self.headings) - 1)]
         pairs = zip(styles, self.headings, strict=True)
@@ -56,7 +56,7 @@ class Table:
             tone = ' style="opacity: 0.65"' if quiet else ""
             body.append(f"<tr{tone}>{row}</tr>")
         return (
-            '<table style="margin: 0 auto; font-size: 0.85em">'
+            '<table style="margin: 0 auto; font-size: 0.8em; line-height: 1.25">'
             f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
         )
 
