@@ -64,7 +64,7 @@ here = book.start("04_3_results")
 # If $H_0$ holds and the model of {doc}`4.1 <04_1_bias_metric>` is right, $F = (\hat\beta_0 / \operatorname{se}(\hat\beta_0))^2$ follows the F-distribution with 1 and 39 degrees of freedom {cite:p}`hahsvaughn2020introduction`. A large $F$ speaks against $H_0$. The paper finds $F = 5.392$ and
 # $\mathbb{P}(f > F) = 0.02554$, below its level of 0.05, and concludes that accuracy depends on income. The numbers agree with each other ({ref}`page 4.1 <tab-p-values>` recomputes them), and the test keeps its level in our trials ({ref}`Table E3 <tab-rejections>`).
 #
-# On this run, with simulated countries, $F(1,$ {glue:text}`df0`$)$ = {glue:text}`f0:.2f`, p {glue:text}`p0`: $H_0$ is {glue:text}`reject0` ({doc}`page 4.1 <04_1_bias_metric>` shows the figure).
+# On this run, with simulated countries, F(1, {glue:text}`df0`) = {glue:text}`f0:.2f`, p {glue:text}`p0`: $H_0$ is {glue:text}`reject0` ({doc}`page 4.1 <04_1_bias_metric>` shows the figure).
 #
 # What the test cannot say is *why*. Countries differ in what is photographed and how, and in the paper 56 % of the images come from two countries. A slope can come from harder classes in poorer countries as well as from a classifier that knows rich countries better.
 
