@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from humimp import paper
+from humimp.color import mean_delta_e
 from humimp.distances import l2
 from humimp.dro import RobustDataset
 from humimp.figures import style
@@ -251,12 +252,13 @@ def pool(
             "originals": len(origin.unique()),
             "L₂ from the original": round(float(l2(before, after).mean()), 2),
             "c₀ (× 1000)": round(1000 * float(_costs(cost, before, after).clamp(min=0).mean()), 1),
+            "ΔE₀₀": round(float(_costs(mean_delta_e, before, after).mean()), 2),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("round")
 
 
 def _costs(cost: Callable[[Tensor, Tensor], Tensor], before: Tensor, after: Tensor) -> Tensor:
-    """Compute the ground cost of many images, a few at a time."""
+    """Compute a distance of many images, a few at a time."""
     pairs = zip(before.split(50), after.split(50), strict=True)
     with torch.no_grad():
         return torch.cat([cost(one, other) for one, other in pairs])

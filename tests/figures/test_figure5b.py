@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from humimp import fairness
+from humimp.color import mean_delta_e
 from humimp.dro import RobustDataset
 from humimp.figures import figure5b as shown
 from humimp.figures import style
@@ -154,5 +155,7 @@ def test_a_pool_is_counted_round_by_round() -> None:
         torch.tensor([0, 1, 2, 1, 1, 0]),
     )
     table = shown.pool(robust, originals, lambda one, other: (other - one).flatten(1).amax(1))
-    assert table.loc[0].tolist() == [3, 33.33, 3, 0, 0]
-    assert table.loc[1].tolist() == [3, 66.67, 2, 1.33, 666.7]
+    assert table.loc[0].tolist() == [3, 33.33, 3, 0, 0, 0]
+    assert table.loc[1].tolist()[:5] == [3, 66.67, 2, 1.33, 666.7]
+    grey, white = (mean_delta_e(originals[:1], made[[k]]).item() for k in (0, 2))
+    assert table.loc[1, "ΔE₀₀"] == pytest.approx((2 * grey + white) / 3, abs=0.006)
