@@ -69,8 +69,8 @@ def perc_al(
             as in the authors' code: each is rated by c of the unrounded iterate from which it
             came by its last step back (if it came by a step up the loss, by its own before
             rounding). This often prefers a worse image, so a number that was published with that
-            code needs it. With 50 steps the c of 20 photographs was twice that of ``"least"``
-            (``results/peers/perc_al_float32.json``).
+            code needs it. With 40 steps the c of 20 photographs was twice that of ``"least"``
+            (``results/peers/perc_al.json``).
     targeted
         Whether to reach ``labels`` instead of leaving them.
     callback
