@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from humimp import costs, datasets, dro, experiment, geography, images
+from humimp import classifiers, costs, datasets, dro, experiment, geography, images
 from humimp.experiment import by_country, compared, digits_network, theta0
 
 
@@ -104,6 +104,9 @@ def test_the_digits_network_depends_on_its_seed_and_leaves_the_global_state_alon
 def test_theta0_learns_the_digits_and_the_pattern() -> None:
     data = by_country("digits", n_train=600, n_test=800, strength=12)
     model = theta0("digits", data.train, epochs=15)
+    # Images stay where they are: moved ones would move the patterns too.
+    plain = classifiers.train(digits_network(), *data.train[:2], epochs=15, shift=0)
+    assert equal(model, plain)
     assert not model.training
     with torch.no_grad():
         right = model(data.test.images).argmax(1) == data.test.labels

@@ -146,10 +146,11 @@ def test_probabilities_are_rounded_as_in_print(p: float, text: str) -> None:
 
 def test_a_pool_is_counted_round_by_round() -> None:
     originals = torch.zeros(3, 1, 2, 2)
+    originals[2] = 0.25
     made = torch.stack([torch.full((1, 2, 2), value) for value in (0.5, 0.5, 1.0)])
     robust = RobustDataset(
         torch.cat([originals, made]),
-        torch.tensor([0, 1, 2, 1, 1, 0]),
+        torch.tensor([2, 1, 0, 2, 1, 0]),  # labels are not looked at
         torch.tensor([1.0, 1, 1, 1, 2, 3], dtype=torch.float64),
         torch.tensor([0, 0, 0, 1, 1, 1]),
         torch.tensor([0, 1, 2, 1, 1, 0]),
