@@ -13,8 +13,8 @@
 # %% [markdown]
 # # 4.3 Results
 #
-# This page states the two hypotheses that the paper tests, and tests them: the slopes of {glue:text}`n_models` models for each of three attacks ({ref}`Figure 5b <fig-5b>`), the t-tests ({ref}`Table E22 <tab-tests>`), and what the paper lacks: a control that is fine-tuned without attacks, and accuracy
-# beside the slopes ({ref}`Figure E23 <fig-accuracy>`). The images are {glue:text}`what_images` with a **simulated geography**, so the cause of the bias is known, and one can look whether training removed it.
+# This page states the two hypotheses that the paper tests, and tests them: the slopes of {glue:text}`n_models` models for each of three attacks ({ref}`Figure 5b <fig-5b>`), the t-tests ({ref}`Table E7 <tab-tests>`), and what the paper lacks: a control that is fine-tuned without attacks, and accuracy
+# beside the slopes ({ref}`Figure E7 <fig-accuracy>`). The images are {glue:text}`what_images` with a **simulated geography**, so the cause of the bias is known, and one can look whether training removed it.
 
 # %% tags=["parameters"]
 run = "yours"  # "yours" computes, "reference" shows the committed results
@@ -292,7 +292,7 @@ glue("n_draws", n_draws)
 # ```{glue:figure} tab_tests
 # :name: "tab-tests"
 #
-# **Table E22.** Ours against each other training: one-sided t-tests of $H_1$: the mean slope is smaller after training on our attacks (**simulated geography**). *Difference*: the other's mean slope minus ours, in percentage points of accuracy per doubling of income, with its 95 % confidence interval. *Effect*: the difference in standard deviations,
+# **Table E7.** Ours against each other training: one-sided t-tests of $H_1$: the mean slope is smaller after training on our attacks (**simulated geography**). *Difference*: the other's mean slope minus ours, in percentage points of accuracy per doubling of income, with its 95 % confidence interval. *Effect*: the difference in standard deviations,
 # of the paired differences (Cohen's $d_z$) or of the slopes (Cohen's $d$). *Holm*: $p$ corrected for the three comparisons {cite:p}`holm1979simple`. In the paper: {glue:text}`paper_t`.
 # ```
 
@@ -381,14 +381,14 @@ glue(
 # ```{glue:figure} fig_accuracy
 # :name: "fig-accuracy"
 #
-# **Figure E23.** What the paper does not show (**simulated geography**). Left: the slope of each model over its accuracy; star: $\theta_0$. Right: accuracy in each quarter of the countries by GDP per capita, means over the models with bars of one standard deviation.
+# **Figure E7.** What the paper does not show (**simulated geography**). Left: the slope of each model over its accuracy; star: $\theta_0$. Right: accuracy in each quarter of the countries by GDP per capita, means over the models with bars of one standard deviation.
 # ```
 
 # %% [markdown]
 # ```{glue:figure} tab_accuracy
 # :name: "tab-accuracy"
 #
-# **Table E23.** Accuracy in percent by quarter of the countries, with the images of a quarter pooled: mean ± standard deviation over the models (**simulated geography**). *The pattern's worth*: how many percentage points more are right of the images with the planted pattern than of those without.
+# **Table E8.** Accuracy in percent by quarter of the countries, with the images of a quarter pooled: mean ± standard deviation over the models (**simulated geography**). *The pattern's worth*: how many percentage points more are right of the images with the planted pattern than of those without.
 # ```
 
 # %% [markdown]
@@ -438,7 +438,7 @@ glue("needed", f"{needed:.2f} points" if found else "more than any difference th
 # ```{glue:figure} fig_t_power
 # :name: "fig-t-power"
 #
-# **Figure E24.** How often the one-sided t-tests at the 5 % level find a difference between the mean slopes after PGD's and after our training, over its true size, given how the slopes of {ref}`Figure 5b <fig-5b>` scatter (**simulated geography**; {glue:text}`n_draws` samples, shades of two standard errors). Welch's test has
+# **Figure E8.** How often the one-sided t-tests at the 5 % level find a difference between the mean slopes after PGD's and after our training, over its true size, given how the slopes of {ref}`Figure 5b <fig-5b>` scatter (**simulated geography**; {glue:text}`n_draws` samples, shades of two standard errors). Welch's test has
 # the unpaired one's $t$, both sides having as many models. Not in the paper.
 # ```
 
@@ -542,7 +542,7 @@ glue("within", float(width))
 # ```{glue:figure} tab_deals
 # :name: "tab-deals"
 #
-# **Table E24.** Ours against PGD in {glue:text}`n_deals` **simulated geographies**: mean slopes, the difference in percentage points per doubling of income (PGD's minus ours) with the 95 % confidence interval of the paired t-test, and pairs left out because a model diverged. Geography {glue:text}`first_deal` is that of {ref}`Figure 5b <fig-5b>`. Not in the paper.
+# **Table E9.** Ours against PGD in {glue:text}`n_deals` **simulated geographies**: mean slopes, the difference in percentage points per doubling of income (PGD's minus ours) with the 95 % confidence interval of the paired t-test, and pairs left out because a model diverged. Geography {glue:text}`first_deal` is that of {ref}`Figure 5b <fig-5b>`. Not in the paper.
 # ```
 
 # %% [markdown]
