@@ -23,7 +23,7 @@ from typing import Any
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from pieapp import machine
+from machine import machine
 from torch import Tensor, nn
 
 from humimp import attacks, classifiers, costs, datasets, dro, fairness, geography, runs
@@ -99,7 +99,7 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     record = runs.provenance(
-        machine=machine(options),
+        machine=machine(options.device),
         threads=torch.get_num_threads(),
         load_before=os.getloadavg(),
         options={name: value for name, value in vars(options).items() if name != "out"},

@@ -20,8 +20,6 @@ import contextlib
 import hashlib
 import io
 import os
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +31,7 @@ from typing import Any
 import pandas as pd
 import torch
 import torchvision
+from machine import commit, machine
 from torch import Tensor, nn
 
 from humimp import attacks, classifiers, datasets, distances, features, runs, weights
@@ -195,22 +194,6 @@ def compare(rows: pd.DataFrame) -> dict[str, Any]:
             "beyond_a_tenth": rows["id"][off > 0.1].tolist(),
         }
     return found
-
-
-def commit(checkout: Path) -> str | None:
-    """Name the authors' commit, if the folder is a git checkout of its own."""
-    if not (checkout / ".git").exists():
-        return None
-    command = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def machine() -> str:
-    """Name the processor."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} CPUs"
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ process that only does the one thing. Prints a table and writes a JSON record.
 import argparse
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -21,6 +20,7 @@ from pathlib import Path
 import piq
 import torch
 import torch.nn.functional as F
+from machine import machine
 from piq.pieapp import PieAPPModel
 from torch import Tensor, nn
 
@@ -187,15 +187,6 @@ def attack(options: argparse.Namespace, precision: str) -> dict[str, float]:
     return {"l2": float(length.mean()), "success": 100 * float(wrong.float().mean())}
 
 
-def machine(options: argparse.Namespace) -> str:
-    """Name the processor, or the GPU."""
-    if options.device != "cpu":
-        return torch.cuda.get_device_name()
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} CPUs"
-
-
 def main() -> None:
     options = arguments()
     if options.threads:
@@ -208,7 +199,7 @@ def main() -> None:
         return
 
     record = runs.provenance(
-        machine=machine(options),
+        machine=machine(options.device),
         threads=torch.get_num_threads(),
         load_before=os.getloadavg(),
         options={

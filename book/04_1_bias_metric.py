@@ -303,9 +303,7 @@ glue(
 # they hold, and count how often the test rejects.
 
 # %%
-fair = fairness.rejection_rates(
-    records["correct"], np.zeros(n_images), places, size=n_deals, seed=seed
-)
+fair = fairness.rejection_rates(records["correct"], places, size=n_deals, seed=seed)
 table = figure5.rejections({"rejected, no bias": fair})
 
 # %% tags=["remove-output", "hide-input"]

@@ -785,106 +785,46 @@ def simulated_countries(
     )
 
 
-def difficulty(
-    images: ArrayLike, labels: ArrayLike, known_images: ArrayLike, known_labels: ArrayLike
-) -> Array:
-    """Say how hard each image is for a nearest-mean classifier, which is nobody's model under test.
+def assign(countries: pd.DataFrame, *, seed: int = 0) -> NDArray[np.str_]:
+    """Deal images out to countries at random: a simulated geography without a bias.
 
     Parameters
     ----------
-    images, labels
-        Shapes (N, ...) and (N,): the images in question.
-    known_images, known_labels
-        Shapes (M, ...) and (M,): images whose means, class by class, make up the classifier.
-
-    Returns
-    -------
-    ndarray
-        Shape (N,): distance (L2) to the mean of the own class minus the distance to the nearest
-        other mean. The larger, the harder; positive where the nearest mean is a wrong one.
-
-    Raises
-    ------
-    ValueError
-        If fewer than two classes are known, or a label is not among them.
-    """
-    x, known = (np.asarray(a, dtype=float) for a in (images, known_images))
-    y, known_y = np.asarray(labels), np.asarray(known_labels)
-    classes = np.unique(known_y)
-    if len(classes) < 2:
-        raise ValueError(f"known_labels: expected two classes or more, got {len(classes)}")
-    strange = np.setdiff1d(y, classes)
-    if len(strange):
-        raise ValueError(
-            f"labels: {_few(strange.tolist())} not among known_labels "
-            f"({_few(classes.tolist())}); give known images of every class"
-        )
-    x, known = x.reshape(len(x), -1), known.reshape(len(known), -1)
-    means = np.stack([known[known_y == label].mean(0) for label in classes])
-    distances = np.stack([np.linalg.norm(x - mean, axis=1) for mean in means], axis=1)
-    own = np.searchsorted(classes, y)[:, None]
-    mine = np.take_along_axis(distances, own, 1)[:, 0]
-    np.put_along_axis(distances, own, np.inf, 1)
-    return cast(Array, mine - distances.min(1))
-
-
-def assign(
-    difficulty: ArrayLike, countries: pd.DataFrame, *, tilt: float = 0.0, seed: int = 0
-) -> NDArray[np.str_]:
-    """Deal images out to countries: a simulated geography.
-
-    A share ``tilt`` of the images, drawn at random, goes to as many places drawn at random, the
-    harder images to the poorer countries. The others are dealt out at random.
-
-    Parameters
-    ----------
-    difficulty
-        Shape (N,): the larger, the harder.
     countries
-        With ``country``, ``n`` (adding up to N) and ``gdp``, as from
+        With ``country`` and ``n``, the number of images of each, as from
         :func:`simulated_countries`.
-    tilt
-        0 (country and image are independent: no bias to find) to 1 (dealt out in order).
     seed
         The same seed gives the same countries.
 
     Returns
     -------
     ndarray of str
-        Shape (N,): the country of each image.
-
-    Raises
-    ------
-    ValueError
-        If ``tilt`` is not in [0, 1], a difficulty is not finite, or the numbers of images differ.
+        The country of each image; as many as ``n`` adds up to.
     """
-    hard = _check_deal(difficulty, countries, tilt)
     codes = countries["country"].to_numpy(dtype=str)
-    order = _deal(hard, countries, tilt, np.random.default_rng(seed))
+    order = _deal(countries, np.random.default_rng(seed))
     return cast(NDArray[np.str_], codes[order])
 
 
 def rejection_rates(
     correct: ArrayLike,
-    difficulty: ArrayLike,
     countries: pd.DataFrame,
     *,
-    tilt: float = 0.0,
     size: int = 2000,
     seed: int = 0,
     level: float = paper.SIGNIFICANCE,
 ) -> pd.DataFrame:
-    """Count how often the F-test finds a bias, over many simulated geographies.
+    """Count how often the F-test finds a bias where there is none, over simulated geographies.
 
-    The classifier's answers stay the same; only which country each image belongs to changes. With
-    ``tilt`` 0 there is no bias, and a test of level 5 % should reject in 5 % of the cases.
+    The classifier's answers stay the same; only which country each image belongs to changes. A
+    test of level 5 % should reject in 5 % of the cases.
 
     Parameters
     ----------
     correct
         Shape (N,): whether the classifier is right about each image.
-    difficulty, countries, tilt
-        As in :func:`assign`.
+    countries
+        As in :func:`assign`, with ``log_gdp``.
     size
         How many geographies to deal out.
     seed
@@ -902,20 +842,22 @@ def rejection_rates(
     Raises
     ------
     ValueError
-        As :func:`assign`; if ``correct`` has another length; if there are fewer than three
-        countries, or they all have the same income.
+        If the numbers of images differ, there are fewer than three countries, or they all have
+        the same income.
     """
-    hard = _check_deal(difficulty, countries, tilt)
     right = np.asarray(correct, dtype=float)
-    if right.shape != hard.shape:
-        raise ValueError(f"correct: expected {hard.size} values, got shape {right.shape}")
+    if right.shape != (countries["n"].sum(),):
+        raise ValueError(
+            f"countries: n adds up to {countries['n'].sum()}, but correct has the shape "
+            f"{right.shape}; use simulated_countries(total=<number of images>)"
+        )
     g, n = (countries[column].to_numpy(dtype=float) for column in ("log_gdp", "n"))
     _check_countries(countries.assign(accuracy=np.linspace(0, 1, len(n))))
     _check_size(size)
     generator = np.random.default_rng(seed)
     accuracies = np.empty((size, len(n)))
     for row in accuracies:
-        order = _deal(hard, countries, tilt, generator)
+        order = _deal(countries, generator)
         row[:] = np.bincount(order, right, len(n)) / n
     critical = stats.f.isf(level, 1, len(n) - 2)
     rows = {}
@@ -1066,34 +1008,13 @@ def _rate(rejected: NDArray[np.bool_]) -> tuple[float, float]:
     return rate, float(np.sqrt(rate * (1 - rate) / len(rejected)))
 
 
-def _deal(
-    hard: Array, countries: pd.DataFrame, tilt: float, generator: np.random.Generator
-) -> NDArray[np.intp]:
+def _deal(countries: pd.DataFrame, generator: np.random.Generator) -> NDArray[np.intp]:
     """Return for each image the row of its country."""
-    n, gdp = (countries[column].to_numpy() for column in ("n", "gdp"))
+    n = countries["n"].to_numpy()
     places = generator.permutation(np.repeat(np.arange(len(n)), n))
-    images = generator.permutation(len(hard))
-    few = round(tilt * len(hard))
-    images[:few] = images[:few][np.argsort(-hard[images[:few]], kind="stable")]
-    places[:few] = places[:few][np.argsort(gdp[places[:few]], kind="stable")]
-    dealt = np.empty(len(hard), dtype=np.intp)
-    dealt[images] = places
+    dealt = np.empty_like(places)
+    dealt[generator.permutation(len(places))] = places
     return dealt
-
-
-def _check_deal(difficulty: ArrayLike, countries: pd.DataFrame, tilt: float) -> Array:
-    """Check what images are dealt out by, and return the difficulties."""
-    hard = np.asarray(difficulty, dtype=float)
-    if not 0 <= tilt <= 1:
-        raise ValueError(f"tilt: expected a number from 0 (no bias) to 1, got {tilt}")
-    if hard.ndim != 1 or not np.isfinite(hard).all():
-        raise ValueError("difficulty: expected one finite number per image")
-    if countries["n"].sum() != len(hard):
-        raise ValueError(
-            f"countries: n adds up to {countries['n'].sum()}, but there are {len(hard)} images; "
-            "use simulated_countries(total=<number of images>)"
-        )
-    return hard
 
 
 def _check_size(size: int) -> None:

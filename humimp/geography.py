@@ -654,7 +654,7 @@ def simulate(
 ) -> GeoDataset:
     """Simulate a geography: deal images out to 41 countries, and plant a cause of unfairness.
 
-    Country and image are independent (`humimp.fairness.assign` without tilt), the numbers of images
+    Country and image are independent (`humimp.fairness.assign`), the numbers of images
     are as uneven as the paper's (`humimp.fairness.simulated_countries`), and GDP is real. What a
     model is unfair by is the planted pattern alone (:func:`plant`).
 
@@ -686,7 +686,7 @@ def simulate(
     """
     pictures, labels, ids = dataset
     table = fairness.simulated_countries(len(pictures), minimum=minimum, gdp=gdp)
-    countries = fairness.assign(np.zeros(len(pictures)), table, seed=seed).tolist()
+    countries = fairness.assign(table, seed=seed).tolist()
     changed, planted = plant(
         pictures,
         labels,

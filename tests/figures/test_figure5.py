@@ -94,8 +94,8 @@ def test_three_countries_of_one_image_each_can_be_drawn() -> None:
 
 
 def test_rejections_are_laid_out_in_percent() -> None:
-    table = figure5.rejections({"no bias": RATES, "tilt 0.2": RATES * 2})
-    assert table.columns.tolist() == ["no bias", "tilt 0.2", "standard deviation of β"]
+    table = figure5.rejections({"no bias": RATES, "a bias": RATES * 2})
+    assert table.columns.tolist() == ["no bias", "a bias", "standard deviation of β"]
     assert table["no bias"].tolist() == ["4.5 ± 0.2", "5.0 ± 0.2", "12.3 ± 1.0"]
     assert table["standard deviation of β"].tolist() == ["0.0100", "0.0200", "0.0300"]
     assert [name[4:8] for name in table.index] == ["1/√n", "1/n,", "1, t"]

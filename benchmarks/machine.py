@@ -1,0 +1,26 @@
+"""What a record says about where it was made: the machine, and a peer's commit."""
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+
+def machine(device: str = "cpu") -> str:
+    """Name the processor, or the GPU if that is the device."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} CPUs"
+
+
+def commit(checkout: Path) -> str | None:
+    """Name the commit of a peer's code, if its folder is a git checkout of its own."""
+    if not (checkout / ".git").exists():
+        return None
+    command = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
