@@ -21,6 +21,8 @@ env: .venv/.notebooks
 book: .venv/.ready
 	@$(BIN)/python -m humimp.book run --profile $(PROFILE)
 
+# Two processes, one thread each.
+test: export OMP_NUM_THREADS = 1
 test: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
