@@ -123,6 +123,7 @@ for prefix, n in (("floor", values), ("paper_floor", paper_values)):
     glue(f"{prefix}_l1", n / 2 / 255)
     glue(f"{prefix}_l2", (n / 2) ** 0.5 / 255)
 glue("paper_pgd_l1", paper.TABLE1["PGD (L2)"]["l1"])
+glue("paper_pgd_l2", paper.TABLE1["PGD (L2)"]["l2"])
 glue("truncated_l2", float(by_reading.loc["PGD, truncate", "l2"]))
 glue("tiny_l2", float(by_reading.loc["PGD, truncate, ε/100", "l2"]))
 glue("tiny_success", float(by_reading.loc["PGD, truncate, ε/100", "success_rate"]))
