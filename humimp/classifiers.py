@@ -87,7 +87,7 @@ def load(name: str, device: str | torch.device | None = None) -> nn.Module:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     model = Normalized(network, mean, std).eval().requires_grad_(False)
-    return model.to(device or "cpu", memory_format=torch.channels_last)
+    return model.to(device or "cpu", memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _torchvision(name: str) -> nn.Module:
