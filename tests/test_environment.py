@@ -1,5 +1,6 @@
 """The four descriptions of the environment say the same."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -86,12 +87,20 @@ def test_a_python_that_is_too_old_is_refused(tmp_path):
     assert "make PYTHON=/path/to/python3.12 env" in done.stderr
 
 
+def imported(tree):
+    """Top-level names of the modules that a file imports, wherever in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (one.name.split(".")[0] for one in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module.split(".")[0]
+
+
 def test_everything_the_package_imports_is_asked_for():
     known = {"PIL": "pillow", "yaml": "pyyaml", "IPython": "ipykernel", "sphinx": "jupyter-book"}
     known |= {"mpl_toolkits": "matplotlib", "myst_nb": "jupyter-book"}
     for path in (ROOT / "humimp").rglob("*.py"):
-        text = path.read_text()
-        for module in re.findall(r"^\s*(?:from|import) (\w+)", text, re.M):
+        for module in imported(ast.parse(path.read_text())):
             if module == "humimp" or module in sys.stdlib_module_names:
                 continue
             name = canonicalize_name(known.get(module, module))
