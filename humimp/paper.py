@@ -18,8 +18,22 @@ IMAGE_SIZE = 299
 #: Number of images in the subset of ImageNet on which the attacks are compared.
 N_IMAGES = 1000
 
+#: Number of other attack methods that ours is compared with.
+N_RIVALS = 4
+
 #: Side, in pixels, of the smallest image that PieAPP takes.
 PIEAPP_SIZE = 64
+
+#: Figure 2: how many digits it shows, and the labels that the network gives PGD's of them. Which
+#: digits of MNIST they are, the paper does not say.
+N_DIGITS = 3
+DIGIT_LABELS = (2, 4, 9)
+
+#: Figure 3: how many photographs it shows.
+N_EXAMPLES = 2
+
+#: By how much Table 1 multiplies LPIPS and DISTS.
+SCALE = 1000
 
 #: Number of iterations of PGD (L2).
 PGD_STEPS = 100
@@ -40,6 +54,16 @@ TABLE1: dict[str, dict[str, float]] = {
         "Ours (a = 1)": (100.0, 1965.10, 4.45, 0.014, 22.24, 21.47),
         "Ours (a = 5)": (100.0, 3925.55, 8.53, 0.029, 44.89, 40.05),
     }.items()
+}
+
+#: How many decimals Table 1 prints in each column; success rates of 100 are printed without.
+TABLE1_DECIMALS: dict[str, int] = {
+    "success_rate": 2,
+    "l1": 2,
+    "l2": 2,
+    "linf": 3,
+    "lpips": 2,
+    "dists": 2,
 }
 
 #: The entries that Table 1 prints in bold, as the smallest of their columns.
@@ -96,10 +120,16 @@ PLACES: dict[str, str] = {
     "LAM": "Section 3.2, first paragraph (lambda)",
     "CONFIDENCES": "Section 3.2, first paragraph (a)",
     "IMAGE_SIZE": "Section 3.2, first paragraph",
-    "N_IMAGES": "Section 3.2, fourth paragraph",
+    "N_IMAGES": "Section 3.2, third paragraph",
+    "N_RIVALS": "Section 3.2, third paragraph",
     "PIEAPP_SIZE": "Section 3, paragraph after Equation (4)",
+    "N_DIGITS": "Figure 2, caption",
+    "DIGIT_LABELS": "Figure 2, caption",
+    "N_EXAMPLES": "Section 3.2, fourth paragraph",
+    "SCALE": "Table 1, caption",
     "PGD_STEPS": "Section 3.2, second paragraph",
     "TABLE1": "Table 1",
+    "TABLE1_DECIMALS": "Table 1",
     "TABLE1_BOLD": "Table 1",
     "SHARE_US": "Section 4, first paragraph",
     "SHARE_UK": "Section 4, first paragraph",

@@ -8,7 +8,9 @@ CONSTANTS = [name for name in vars(paper) if name.isupper() and name != "PLACES"
 
 def test_every_constant_has_its_place_in_the_paper_and_no_other() -> None:
     assert sorted(paper.PLACES) == sorted(CONSTANTS)
-    assert all(place.startswith(("Section ", "Table ")) for place in paper.PLACES.values())
+    assert all(
+        place.startswith(("Section ", "Table ", "Figure ")) for place in paper.PLACES.values()
+    )
 
 
 @pytest.mark.parametrize("column", list(paper.TABLE1_BOLD))
@@ -28,6 +30,23 @@ def test_table_1_has_its_seven_rows_and_six_columns() -> None:
     assert len(paper.TABLE1) == 7
     assert {len(row) for row in paper.TABLE1.values()} == {6}
     assert sum(row["success_rate"] == 100 for row in paper.TABLE1.values()) == 5
+
+
+def test_table_1_has_no_more_decimals_than_it_is_said_to_print() -> None:
+    for row in paper.TABLE1.values():
+        assert list(row) == list(paper.TABLE1_DECIMALS)
+        for column, decimals in paper.TABLE1_DECIMALS.items():
+            assert row[column] == round(row[column], decimals)
+    for column, decimals in paper.TABLE1_DECIMALS.items():
+        values = [row[column] for row in paper.TABLE1.values()]
+        assert any(value != round(value, decimals - 1) for value in values), column
+
+
+def test_the_rivals_are_the_rows_of_table_1_that_are_not_ours() -> None:
+    rivals = [name for name in paper.TABLE1 if not name.startswith("Ours")]
+    assert len(rivals) == paper.N_RIVALS
+    ours = [f"Ours (a = {a})" for a in paper.CONFIDENCES]
+    assert [name for name in paper.TABLE1 if name not in rivals] == ours
 
 
 def test_the_f_test_s_probability_follows_from_its_statistic() -> None:
