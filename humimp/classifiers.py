@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -9,13 +10,17 @@ import torchvision
 from torch import Tensor, nn
 
 from humimp import checks, progress, weights
+from humimp.efficientnet_lite import EfficientNetLite2
 
-#: The ImageNet classifiers that `load` knows.
-NAMES = ("mobilenet_v2", "resnet50", "resnet50_he2016")
+#: The ImageNet classifiers that `load` knows, and the side in pixels of the images that each was
+#: made for; of ``resnet50_he2016`` the side in the paper, as it was made for 224.
+SIZES = {"mobilenet_v2": 224, "efficientnet_lite2": 260, "resnet50": 224, "resnet50_he2016": 299}
 
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
-_CAFFE_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)  # RGB
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_NORMALISATION = {  # mean and standard deviation of each channel, where they are not ImageNet's
+    "efficientnet_lite2": ((127 / 255,) * 3, (128 / 255,) * 3),
+    "resnet50_he2016": ((123.68 / 255, 116.779 / 255, 103.939 / 255), (1.0,) * 3),  # RGB
+}
 
 
 class Normalized(nn.Module):
@@ -53,6 +58,7 @@ def load(name: str, device: str | torch.device | None = None) -> nn.Module:
         ``"mobilenet_v2"`` and ``"resnet50"`` are torchvision's with its weights IMAGENET1K_V1, made
         for 224 × 224 pixels. ``"resnet50_he2016"`` is the network of He et al. (2016) itself, which
         takes the stride of a stage in its first 1 × 1 convolution instead of the 3 × 3.
+        ``"efficientnet_lite2"`` is `humimp.efficientnet_lite`, made for 260 × 260 pixels.
     device
         Where to put it; the CPU by default, ``"auto"`` for a GPU when there is one.
 
@@ -70,23 +76,20 @@ def load(name: str, device: str | torch.device | None = None) -> nn.Module:
     FileNotFoundError, ConnectionError
         The checkpoint is nowhere to be had; see `humimp.weights.path`.
     """
-    checks.choice(name, "name", NAMES)
+    checks.choice(name, "name", tuple(SIZES))
     state = weights.load(name)
-    network = _resnet50_he2016() if name == "resnet50_he2016" else _torchvision(name)
+    network = _NETWORKS.get(name, partial(_torchvision, name))()
+    if name == "efficientnet_lite2":  # the layers have other names there, in the same order
+        state = dict(zip(network.state_dict(), state.values(), strict=True))
     missing, unexpected = network.load_state_dict(state, strict=False)
     missing = [key for key in missing if not key.endswith(".num_batches_tracked")]
     if missing or unexpected:
         raise ValueError(
             f"The checkpoint of {name!r} does not fit: missing {missing}, unexpected {unexpected}"
         )
-    mean, std = (
-        (_CAFFE_MEAN, (1.0, 1.0, 1.0))
-        if name == "resnet50_he2016"
-        else (_IMAGENET_MEAN, _IMAGENET_STD)
-    )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = Normalized(network, mean, std).eval().requires_grad_(False)
+    model = Normalized(network, *_NORMALISATION.get(name, _IMAGENET)).eval().requires_grad_(False)
     return model.to(device or "cpu", memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -104,6 +107,9 @@ def _resnet50_he2016() -> nn.Module:
         if isinstance(module, torchvision.models.resnet.Bottleneck):
             module.conv1.stride, module.conv2.stride = module.conv2.stride, module.conv1.stride
     return network
+
+
+_NETWORKS = {"resnet50_he2016": _resnet50_he2016, "efficientnet_lite2": EfficientNetLite2}
 
 
 def digits_cnn(seed: int = 0) -> nn.Module:

