@@ -24,7 +24,7 @@ from typing import Any
 import yaml
 
 from humimp import runner
-from humimp.pages import PROFILE, Page, Parameters, Project
+from humimp.pages import PROFILE, SCALES, Page, Parameters, Project
 
 #: Set by ``make book``: the build keeps older pages in the place of those that just failed.
 KEEP_VARIABLE = "HUMIMP_BOOK_KEEP"
@@ -96,6 +96,28 @@ def start(page: str) -> Run:
         begun = Run(page, "yours", folder, _provenance(source, values, folder))
     _display(begun.line())
     return begun
+
+
+def at_scale(page: str) -> Run | None:
+    """Find the committed run of a page at the paper's settings.
+
+    Parameters
+    ----------
+    page
+        Name of the page.
+
+    Returns
+    -------
+    Run
+        Of the profile ``paper`` if there is one, else of ``paper_cpu``; None without either.
+    """
+    source = Project.holding(page).page(page)
+    for profile in SCALES:
+        folder = source.committed(profile)
+        if (folder / "provenance.json").is_file():
+            about = json.loads((folder / "provenance.json").read_text("utf-8"))
+            return Run(page, "reference", folder, about)
+    return None
 
 
 def _injected(inputs: Sequence[str]) -> list[str]:
@@ -318,8 +340,10 @@ def _has_run(page: Page, values: Parameters) -> bool:
     return about.get("state") == "complete"
 
 
-def promote(project: Project, names: Sequence[str], show: runner.Progress) -> list[Path]:
-    """Make complete runs at the default parameters the reference run, in ``results/``.
+def promote(
+    project: Project, profile: str, names: Sequence[str], show: runner.Progress
+) -> list[Path]:
+    """Make complete runs at a profile its reference run, in ``results/<profile>/``.
 
     Records and provenance are copied, and of the other files those that the page opens: it is
     executed once more for that, from its records.
@@ -328,8 +352,10 @@ def promote(project: Project, names: Sequence[str], show: runner.Progress) -> li
     ----------
     project
         The project.
+    profile
+        Name of the profile.
     names
-        Pages; all that compute, if empty.
+        Pages; all that compute and that the profile names, if empty.
     show
         Where to show progress.
 
@@ -345,26 +371,34 @@ def promote(project: Project, names: Sequence[str], show: runner.Progress) -> li
     PageError
         A page could not be executed.
     """
+    values = project.profile(profile)
     computing = [name for name in project.names() if "run" in project.page(name).parameters]
-    pages = [project.page(name) for name in names or computing]
+    named = [name for name in computing if profile == PROFILE or name in values]
+    pages = [project.page(name) for name in names or named]
     for page in pages:
-        if not _has_run(page, {}):
-            raise ValueError(f"{page.name} has no complete run at the {PROFILE} profile: make book")
+        if not _has_run(page, values.get(page.name, {})):
+            raise ValueError(
+                f"{page.name} has no complete run at the {profile} profile: "
+                f"make book PROFILE={profile}"
+            )
+    targets = []
     for page in pages:
-        folder = page.folder({})
+        given = values.get(page.name, {})
+        folder, target = page.folder(given), page.committed(profile)
         opened = project.build / "opened.txt"
         opened.unlink(missing_ok=True)
         with runner.variable(OPENED_VARIABLE, str(opened)):
-            runner.execute(page, {}, show)
+            runner.execute(page, given, show)
         needed = set(opened.read_text("utf-8").splitlines())
-        shutil.rmtree(page.reference, ignore_errors=True)
+        shutil.rmtree(target, ignore_errors=True)
         for file in (path for path in sorted(folder.rglob("*")) if path.is_file()):
             inside = file.relative_to(folder)
             record = inside.suffix in {".json", ".parquet"} and "parts" not in inside.parts
             if record or str(file) in needed:
-                (page.reference / inside).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, page.reference / inside)
-    return [page.reference for page in pages]
+                (target / inside).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target / inside)
+        targets.append(target)
+    return targets
 
 
 def setup(app: Any) -> dict[str, Any]:
@@ -424,6 +458,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("notebooks", help="convert pages that have no notebook, unexecuted")
     command = commands.add_parser("promote", help="make your complete runs the reference run")
     command.add_argument("pages", nargs="*", help="pages (default: all that compute)")
+    command.add_argument("--profile", default=PROFILE, help="the runs' profile (%(default)s)")
     asked = parser.parse_args(arguments)
     project = Project(Path.cwd())
     show = runner.Progress()
@@ -434,7 +469,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name in project.names():
                 runner.convert(project.page(name), show)
         if asked.command == "promote":
-            for folder in promote(project, asked.pages, show):
+            for folder in promote(project, asked.profile, asked.pages, show):
                 show.say(str(folder))
     except (OSError, ValueError, runner.PageError) as error:
         print(f"Error: {error}", file=sys.stderr)

@@ -172,6 +172,35 @@ def imagenet1000(n: int | None = None, size: int = 299) -> Dataset:
     return Dataset(chosen, labels, [row["id"] for row in rows])
 
 
+def sample(dataset: Dataset, n: int, seed: int = 0) -> Dataset:
+    """Draw a fixed random subset: images in their order, a larger one containing a smaller.
+
+    Parameters
+    ----------
+    dataset
+        Images, labels and ids.
+    n
+        How many; as many as there are gives the data set itself.
+    seed
+        Of the order in which images are drawn.
+
+    Returns
+    -------
+    Dataset
+        ``n`` of its images, with their labels and ids.
+
+    Raises
+    ------
+    ValueError
+        ``n`` is not from 1 to the number of images.
+    """
+    checks.count(n, "n", low=1, high=len(dataset.ids))
+    order = torch.randperm(len(dataset.ids), generator=torch.Generator().manual_seed(seed))
+    rows = order[:n].sort().values
+    ids = [dataset.ids[row] for row in rows.tolist()]
+    return Dataset(dataset.images[rows], dataset.labels[rows], ids)
+
+
 def folder(
     path: str | Path,
     size: int = 224,

@@ -19,6 +19,9 @@ import yaml
 
 #: The profile whose values are the defaults of the pages, and of the committed results.
 PROFILE = "laptop"
+#: Profiles at the paper's settings, of whose committed results pages show the first that is there:
+#: all of it, for which a GPU is wanted, and what two CPU cores get done.
+SCALES = ("paper", "paper_cpu")
 #: Names another folder for the records of your runs (default: ``runs/`` of the project).
 RUNS_VARIABLE = "HUMIMP_RUNS"
 #: Values of the parameter ``run`` that every computing page has.
@@ -133,7 +136,11 @@ class Page:
     @property
     def reference(self) -> Path:
         """Folder of the committed results."""
-        return self.project.root / "results" / PROFILE / self.name
+        return self.committed(PROFILE)
+
+    def committed(self, profile: str) -> Path:
+        """Folder of the committed results at a profile."""
+        return self.project.root / "results" / profile / self.name
 
     @cached_property
     def _converted(self) -> nbformat.NotebookNode:

@@ -637,18 +637,38 @@ def test_a_page_that_cannot_be_executed_is_shown_unexecuted_and_said(project, sh
 def test_a_complete_run_becomes_the_reference_with_the_pictures_that_the_page_opens(project, show):
     page = project.page("01_first")
     with pytest.raises(ValueError, match="01_first has no complete run at the laptop profile"):
-        book.promote(project, [], show)
+        book.promote(project, "laptop", [], show)
     edit(page.source, RECORDS, COMPUTING)
     page = Project(project.root).page("01_first")
     runner.execute(page, {}, show)
     (page.reference / "old.png").parent.mkdir(parents=True)
     (page.reference / "old.png").touch()
-    assert book.promote(project, [], show) == [page.reference]
+    assert book.promote(project, "laptop", [], show) == [page.reference]
     kept = {path.relative_to(page.reference).as_posix() for path in page.reference.rglob("*.*")}
     assert kept == {"provenance.json", "pgd/records.parquet", "pgd/images/1.png"}
     runner.execute(page, {"run": "reference"}, show)
     assert "Reference run" in page.path.read_text()
     assert page.reference.joinpath("pgd/images/1.png").read_text() == "1"
+
+
+def test_a_run_at_the_papers_settings_is_kept_beside_and_found_by_the_page(
+    project, show, monkeypatch
+):
+    edit(project.book / "01_first.py", RECORDS, COMPUTING)
+    page = Project(project.root).page("01_first")
+    monkeypatch.chdir(project.root)
+    assert book.at_scale("01_first") is None
+    (project.book / "profiles" / "paper_cpu.yml").write_text("01_first: {n_images: 500}\n")
+    runner.execute(page, {"n_images": 500}, show)
+    assert book.promote(project, "paper_cpu", [], show) == [page.committed("paper_cpu")]
+    assert not page.reference.exists()
+    found = book.at_scale("01_first")
+    assert found is not None
+    assert found.folder == project.root / "results" / "paper_cpu" / "01_first"
+    assert found.line().startswith("**Reference run**: paper_cpu profile")
+    runner.execute(page, {"n_images": 1000}, show)
+    book.promote(project, "paper", [], show)
+    assert book.at_scale("01_first").folder.parent.name == "paper"
 
 
 # ------------------------------------------------------------------------------ the command line

@@ -490,3 +490,21 @@ def test_files_that_are_no_manifest(tmp_path):
         (tmp_path / name).write_bytes(b"\xff\xfePAR\x00no table")
         with pytest.raises(ValueError, match=rf"m\.{name[2:]}: not a (Parquet|CSV) file"):
             datasets.geo(tmp_path / name)
+
+
+def test_a_sample_is_fixed_in_order_and_holds_every_smaller_one():
+    whole = datasets.digits("test", 50)
+    drawn = {n: datasets.sample(whole, n) for n in (1, 7, 20, 50)}
+    for n, one in drawn.items():
+        rows = [whole.ids.index(name) for name in one.ids]
+        assert rows == sorted(set(rows))
+        assert len(rows) == n
+        assert torch.equal(one.images, whole.images[rows])
+        assert torch.equal(one.labels, whole.labels[rows])
+    assert set(drawn[1].ids) < set(drawn[7].ids) < set(drawn[20].ids)
+    assert drawn[7].ids != whole.ids[:7]
+    assert drawn[7].ids == datasets.sample(whole, 7, seed=0).ids
+    assert drawn[7].ids != datasets.sample(whole, 7, seed=1).ids
+    for n in (0, 51):
+        with pytest.raises(ValueError, match=f"n: expected a whole number from 1 to 50, got {n}"):
+            datasets.sample(whole, n)
