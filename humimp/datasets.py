@@ -196,7 +196,7 @@ def sample(dataset: Dataset, n: int, seed: int = 0) -> Dataset:
     """
     checks.count(n, "n", low=1, high=len(dataset.ids))
     order = torch.randperm(len(dataset.ids), generator=torch.Generator().manual_seed(seed))
-    rows = order[:n].sort().values
+    rows, _ = order[:n].sort()
     ids = [dataset.ids[row] for row in rows.tolist()]
     return Dataset(dataset.images[rows], dataset.labels[rows], ids)
 
