@@ -12,12 +12,22 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -26,18 +36,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from humimp import checks, progress, runs, weights
+from humimp import batches, checks, progress, runs, weights
 from humimp import images as pictures
+from humimp.batches import AFTER, BEFORE, Attack, Batch, Defense, Done, Measure, Model, Plan
 from humimp.runs import load
 
-Model = Callable[[Tensor], Tensor]
-Attack = Callable[..., Tensor]
-Measure = Callable[[Tensor, Tensor], Tensor]
-Defense = Callable[[Tensor], Tensor]
-
-#: Columns that every record has before and after its measures. Columns of defences follow.
-BEFORE = ("id", "label", "attack", "clean", "correct", "predicted", "success", "margin")
-AFTER = ("forwards", "backwards")
+#: How many batches may be under way at once where an executor does not say how many workers it
+#: has; of one that does, twice as many as workers.
+UNDER_WAY = 64
 
 #: Measures whose means :func:`table` multiplies, as the paper does with the first two: those that
 #: begin with a key.
@@ -57,6 +63,7 @@ def run(
     batch_size: int = 8,
     seed: int = 0,
     name: str | None = None,
+    executor: Executor | None = None,
 ) -> pd.DataFrame:
     """Attack every correctly classified image of a data set and record what came out.
 
@@ -98,6 +105,11 @@ def run(
         For attacks that take ``generator``.
     name
         The attack's name in the records; by default the function's.
+    executor
+        Where batches are attacked: any :class:`concurrent.futures.Executor`, as for threads,
+        processes, or dask's workers on other machines; here, one after the other, by default. It
+        decides nothing about the records, and a run that was begun with one can go on with
+        another or without. See the notes.
 
     Returns
     -------
@@ -124,29 +136,77 @@ def run(
         stays as it is.
     OSError
         If a file cannot be written. Run again to go on.
+    concurrent.futures.BrokenExecutor
+        If a worker died. Run again to go on, with a new executor.
+
+    Notes
+    -----
+    Workers need no disk in common with this process, which alone writes to ``out``: a batch's
+    images and records come back to it and are written as soon as they are there, in any order. At
+    most two batches for each worker are under way. If a batch fails, those that have not begun are
+    called off, those under way are waited for and kept, and its error is raised; after
+    ``KeyboardInterrupt`` those under way are not waited for.
+
+    The attack, its options and the defences are sent with each batch. So are ``model`` and
+    ``measures``, unless they are given as functions without arguments, which are small: each
+    worker process calls them once, and so does this one, to know what the run is about. What is
+    sent to processes must be defined at the top level of a module that they can import. dask sends
+    by cloudpickle, which also takes what is defined in a notebook.
+
+    The function also decides on which device a worker computes. With one process for each GPU::
+
+        def network():
+            return classifiers.load("resnet50").to("cuda")
+
+        def choose(gpus):
+            os.environ["CUDA_VISIBLE_DEVICES"] = str(gpus.get())
+
+        if __name__ == "__main__":  # worker processes read this file too
+            context = multiprocessing.get_context("spawn")
+            gpus = context.Queue()
+            for gpu in range(4):
+                gpus.put(gpu)
+            with ProcessPoolExecutor(4, context, choose, (gpus,)) as executor:
+                evaluate.run(attacks.pgd_l2, network, ..., executor=executor)
+
+    With ``dask.distributed`` (on Slurm, the cluster is ``dask_jobqueue.SLURMCluster(...)``; with
+    several GPUs in this machine, ``dask_cuda.LocalCUDACluster()``)::
+
+        with Client(cluster) as client:
+            evaluate.run(attacks.pgd_l2, network, ..., executor=client.get_executor())
+
+    Records are the same to the bit on the same kind of device, with the same versions. On a CPU the
+    number of threads counts, too, so each worker uses as many as this process does: before a run on
+    several processes of one machine, call ``torch.set_num_threads`` with its cores divided by
+    their number. Threads of one process share one model, and take turns where there is a GPU.
     """
-    plan = _plan(attack, options, defenses, seed, name, Path(out))
+    plan = _plan(attack, options, defenses, seed, name)
+    folder = Path(out)
+    _check_executor(executor)
     given: dict[str, Any] = {"model": model, "dataset": dataset, "measures": measures or {}}
     settings = _settings(plan, about, batch_size, given)
-    known = runs.read(plan.out)
+    known = runs.read(folder)
     if known is not None:
-        runs.compare(known["settings"], settings, plan.out)
-    if known is not None and runs.is_complete(plan.out, known):
-        at_hand = _inputs({key: thing for key, thing in given.items() if not _is_lazy(thing)})
-        runs.compare({key: known["inputs"].get(key) for key in at_hand}, at_hand, plan.out)
-        return load(plan.out)
+        runs.compare(known["settings"], settings, folder)
+    if known is not None and runs.is_complete(folder, known):
+        at_hand = _inputs({k: thing for k, thing in given.items() if not batches.is_lazy(thing)})
+        runs.compare({key: known["inputs"].get(key) for key in at_hand}, at_hand, folder)
+        return load(folder)
 
-    given = {key: thing() if _is_lazy(thing) else thing for key, thing in given.items()}
-    given["dataset"] = data = _dataset(given["dataset"])
-    inputs = _inputs(given)
+    made = {key: thing() if batches.is_lazy(thing) else thing for key, thing in given.items()}
+    made["dataset"] = data = _dataset(made["dataset"])
+    inputs = _inputs(made)
     if known is not None:
-        runs.compare(known["inputs"], inputs, plan.out)
-    network: Model = given["model"]
-    plan = replace(plan, measures=dict(given["measures"]))
-    parts = _read_parts(plan, data.ids, batch_size)
+        runs.compare(known["inputs"], inputs, folder)
+    sent = replace(
+        plan, model=given["model"], measures=given["measures"], model_sha256=inputs["model_sha256"]
+    )
+    plan = replace(sent, model=made["model"], measures=dict(made["measures"]))
+    parts = _read_parts(folder, plan, data.ids, batch_size)
     session = runs.provenance(
         checkpoints=_checkpoints(),
-        device=_device_name(_device(network)),
+        device=batches.device_name(batches.device(plan.model)),
+        executor=None if executor is None else type(executor).__name__,
         batches=0,
         wall_seconds=0.0,
     )
@@ -158,22 +218,32 @@ def run(
         "records_sha256": None,
         "sessions": [*(known["sessions"] if known else []), session],
     }
-    runs.begin(plan.out, diary)
-    with progress.bar(plan.name, len(data.ids)) as shown:
-        for index, rows in enumerate(_batches(len(data.ids), batch_size)):
-            if index not in parts:
-                start = time.monotonic()
-                parts[index] = _attack_batch(plan, network, data.take(rows), index)
-                runs.write(_part(plan.out, index), runs.to_parquet(parts[index]))
-                session["batches"] += 1
-                session["wall_seconds"] += time.monotonic() - start
-                runs.write_json(plan.out / "provenance.json", diary)
-            shown.update(len(parts[index]))
+    slices = dict(enumerate(_slices(len(data.ids), batch_size)))
+    todo = (data.batch(index, rows) for index, rows in slices.items() if index not in parts)
+    if executor is None:
+        attacked = _attacked_here(plan, todo)
+    else:
+        packed = batches.pack(sent) if isinstance(executor, ProcessPoolExecutor) else sent
+        attacked = _sent_out(plan, packed, todo, executor)
+    devices = set()
+    runs.begin(folder, diary)
+    start = time.monotonic()
+    with progress.bar(plan.name, len(data.ids)) as shown, closing(attacked):
+        shown.update(sum(map(len, parts.values())))
+        for index, done in attacked:
+            _write(folder, index, done)
+            parts[index] = done.records
+            devices.add(done.device)
+            session["batches"] += 1
+            session["device"] = ", ".join(sorted(devices))
+            session["wall_seconds"] = time.monotonic() - start
+            runs.write_json(folder / "provenance.json", diary)
+            shown.update(len(done.records))
     whole = runs.to_parquet(pd.concat([parts[i] for i in sorted(parts)], ignore_index=True))
-    runs.write(plan.out / "records.parquet", whole)
+    runs.write(folder / "records.parquet", whole)
     diary.update(state="complete", records_sha256=hashlib.sha256(whole).hexdigest())
-    runs.write_json(plan.out / "provenance.json", diary)
-    return load(plan.out)
+    runs.write_json(folder / "provenance.json", diary)
+    return load(folder)
 
 
 def table(records: pd.DataFrame) -> pd.DataFrame:
@@ -314,29 +384,17 @@ def curves(records: pd.DataFrame) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """What is done to every batch; can be sent to another process."""
-
-    attack: Attack
-    name: str
-    out: Path
-    options: dict[str, Any]
-    defenses: dict[str, Defense]
-    seed: int
-    takes_generator: bool
-    measures: dict[str, Measure] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class _Data:
-    """Images, labels and ids, of a data set or of one batch."""
+    """Images, labels and ids of a data set."""
 
     images: Tensor
     labels: Tensor
     ids: list[str]
 
-    def take(self, rows: slice) -> "_Data":
-        return _Data(self.images[rows], self.labels[rows], self.ids[rows])
+    def batch(self, index: int, rows: slice) -> Batch:
+        levels = pictures.to_uint8(self.images[rows]).cpu().numpy()
+        labels = self.labels[rows].cpu().numpy()
+        return Batch(index, self.ids[rows], levels, labels, self.images.dtype)
 
 
 def _plan(
@@ -345,8 +403,7 @@ def _plan(
     defenses: Mapping[str, Defense] | None,
     seed: int,
     name: str | None,
-    out: Path,
-) -> _Plan:
+) -> Plan:
     """Check everything about a run that is known before anything is loaded."""
     if not callable(attack):
         raise ValueError(f"attack: expected a function, got {attack!r}")
@@ -366,15 +423,16 @@ def _plan(
     _check_columns(defenses, "defenses")
     checks.count(seed, "seed")
     name = name or str(getattr(attack, "__name__", type(attack).__name__))
-    return _Plan(attack, name, out, options, defenses, seed, "generator" in parameters)
+    takes_generator, threads = "generator" in parameters, torch.get_num_threads()
+    return Plan(attack, name, options, defenses, seed, takes_generator, threads)
 
 
 def _settings(
-    plan: _Plan, about: Mapping[str, Any] | None, batch_size: int, given: Mapping[str, Any]
+    plan: Plan, about: Mapping[str, Any] | None, batch_size: int, given: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return, as JSON, everything that decides what the records will be."""
     checks.count(batch_size, "batch_size", low=1)
-    lazy = [key for key, thing in given.items() if _is_lazy(thing)]
+    lazy = [key for key, thing in given.items() if batches.is_lazy(thing)]
     if lazy and not about:
         raise ValueError(
             f"about: {' and '.join(lazy)} given as a function; say what it returns, e.g. "
@@ -396,14 +454,63 @@ def _settings(
     }
 
 
-def _is_lazy(thing: Any) -> bool:
-    """Whether something is to be called without arguments to get the thing itself."""
-    if not callable(thing) or isinstance(thing, nn.Module):
-        return False
-    parameters = inspect.signature(thing).parameters.values()
-    return all(
-        p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters
+def _check_executor(executor: Any) -> None:
+    """Refuse what is no executor."""
+    if executor is None or isinstance(executor, Executor):
+        return
+    raise ValueError(
+        "executor: expected a concurrent.futures.Executor, got "
+        f"{type(executor).__name__}; of a dask client, pass client.get_executor()"
     )
+
+
+def _attacked_here(plan: Plan, todo: Iterable[Batch]) -> Generator[tuple[int, Done]]:
+    """Attack one batch after the other."""
+    for batch in todo:
+        yield batch.index, batches.attack(plan, batch)
+
+
+def _sent_out(
+    plan: Plan, packed: Plan | bytes, todo: Iterator[Batch], executor: Executor
+) -> Generator[tuple[int, Done]]:
+    """Send batches out, a few at a time, and yield what comes back as soon as it does."""
+    run = uuid4().hex
+    workers = getattr(executor, "_max_workers", None)
+    most = 2 * workers if workers else UNDER_WAY
+    waiting: dict[Future[Done], int] = {}
+    failed: BaseException | None = None
+    try:
+        with batches.at_hand(run, plan):
+            while True:
+                while failed is None and len(waiting) < most and (batch := next(todo, None)):
+                    waiting[executor.submit(batches.work, run, packed, batch)] = batch.index
+                if not waiting:
+                    break
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    index = waiting.pop(future)
+                    error = CancelledError() if future.cancelled() else future.exception()
+                    if error is None:
+                        yield index, future.result()
+                    elif failed is None:
+                        failed = error
+                if failed is not None:  # call off what has not begun, and wait for the rest
+                    waiting = {one: at for one, at in waiting.items() if not one.cancel()}
+    finally:
+        for future in waiting:
+            future.cancel()
+    if isinstance(failed, BrokenExecutor):
+        failed.add_note(
+            "a worker died; what is done is kept: run again to go on, with a new executor"
+        )
+    if failed is not None:
+        raise failed
+
+
+def _write(out: Path, index: int, done: Done) -> None:
+    """Write a batch down: its records last, which say that it is done."""
+    for one, file in done.files.items():
+        runs.write(_image(out, one), file)
+    runs.write(_part(out, index), runs.to_parquet(done.records))
 
 
 def _check_columns(given: Mapping[str, Any], what: str) -> None:
@@ -452,7 +559,7 @@ def _inputs(given: Mapping[str, Any]) -> dict[str, Any]:
     inputs: dict[str, Any] = {}
     if "dataset" in given:
         data = _dataset(given["dataset"])
-        pixels = (pictures.to_uint8(data.images[rows]) for rows in _batches(len(data.ids), 64))
+        pixels = (pictures.to_uint8(data.images[rows]) for rows in _slices(len(data.ids), 64))
         rest = json.dumps([data.ids, data.labels.tolist(), list(data.images.shape)])
         total = hashlib.sha256((rest + runs.digest(pixels)).encode()).hexdigest()
         inputs |= {"images": len(data.ids), "dataset_sha256": total}
@@ -468,219 +575,17 @@ def _inputs(given: Mapping[str, Any]) -> dict[str, Any]:
     return inputs
 
 
-def _attack_batch(plan: _Plan, model: Model, batch: _Data, index: int) -> pd.DataFrame:
-    """Attack one batch, save the images, and return its records."""
-    device = _device(model)
-    labels = batch.labels.to(device)
-    originals = pictures.validate(batch.images, "round").to(device)
-    with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
-        clean = _logits(model, originals, labels, batch.ids, "the originals").argmax(1)
-        correct = clean == labels
-        chosen = correct.nonzero().flatten()
-        ids = [batch.ids[i] for i in chosen.tolist()]
-        attacked, passes = originals.clone(), _Passes()
-        if ids:
-            with _counted(model, passes) as watched:
-                made = _attacked(plan, watched, originals[chosen], labels[chosen], ids, index)
-            attacked[chosen] = torch.stack(
-                [_saved(image, _image(plan.out, one)) for one, image in zip(ids, made, strict=True)]
-            )
-        logits = _logits(model, attacked, labels, batch.ids, "the attacked images")
-        predicted = logits.argmax(1)
-        columns: dict[str, Any] = {
-            "id": batch.ids,
-            "label": labels,
-            "attack": [plan.name] * len(batch.ids),
-            "clean": clean,
-            "correct": correct,
-            "predicted": predicted,
-            "success": correct & (predicted != labels),
-            "margin": _margin(logits, labels).double(),
-        }
-        for name, measure in plan.measures.items():
-            columns[name] = torch.full(labels.shape, torch.nan, dtype=torch.float64)
-            if ids:
-                values = _measured(name, measure, originals[chosen], attacked[chosen], ids)
-                columns[name][chosen.cpu()] = values
-        for name, count in passes.per_image(len(ids)).items():
-            columns[name] = [count if one else float("nan") for one in correct.tolist()]
-        for name, defense in plan.defenses.items():
-            defended = _defended(name, defense, attacked)
-            logits = _logits(model, defended, labels, batch.ids, f"the images after {name}")
-            columns[f"under_{name}"] = logits.argmax(1)
-    return pd.DataFrame(
-        {key: v.tolist() if isinstance(v, Tensor) else v for key, v in columns.items()}
-    )
-
-
-def _attacked(
-    plan: _Plan, model: Model, originals: Tensor, labels: Tensor, ids: list[str], index: int
-) -> Tensor:
-    """Call the attack, which may spoil what it is given, and check what it returns."""
-    options = dict(plan.options)
-    if plan.takes_generator:
-        state = np.random.SeedSequence([plan.seed, index]).generate_state(2, np.uint32)
-        number = int(state[0]) << 31 | int(state[1]) >> 1
-        options["generator"] = torch.Generator(originals.device).manual_seed(number)
-    try:
-        with torch.enable_grad():
-            made = plan.attack(model, originals, labels, **options)
-    except ValueError as error:
-        raise ValueError(f"{plan.name} failed on images {runs.few(ids)}: {error}") from error
-    except Exception as error:
-        error.add_note(f"while {plan.name} attacked images {runs.few(ids)}")
-        raise
-    if not isinstance(made, Tensor):
-        raise ValueError(
-            f"{plan.name} returned {type(made).__name__} for images {runs.few(ids)}; "
-            "an attack returns a tensor of images"
-        )
-    wrong = [
-        f"{what} {got} instead of {wanted}"
-        for what, got, wanted in (
-            ("shape", tuple(made.shape), tuple(originals.shape)),
-            ("dtype", made.dtype, originals.dtype),
-            ("device", made.device, originals.device),
-        )
-        if got != wanted
-    ]
-    if wrong:
-        raise ValueError(
-            f"{plan.name} returned {', '.join(wrong)} for images {runs.few(ids)}; an attack "
-            "returns images like the ones that it is given"
-        )
-    made = made.detach()
-    inside = ((made >= 0) & (made <= 1)).flatten(1).all(1)
-    if not bool(inside.all()):
-        bad = [one for one, good in zip(ids, inside.tolist(), strict=True) if not good]
-        raise ValueError(
-            f"{plan.name} returned values outside [0, 1] or NaN for images {runs.few(bad)}; "
-            "clamp them with humimp.images.validate"
-        )
-    return made
-
-
-def _logits(model: Model, images: Tensor, labels: Tensor, ids: list[str], what: str) -> Tensor:
-    """Ask the model, without gradients; an error names the images."""
-    with torch.no_grad():
-        logits = model(images)
-    try:
-        checks.logits(logits, labels)
-    except ValueError as error:
-        bad = ids
-        if isinstance(logits, Tensor) and logits.ndim == 2 and len(logits) == len(ids):
-            finite = logits.isfinite().all(1).tolist()
-            bad = [one for one, good in zip(ids, finite, strict=True) if not good] or ids
-        raise ValueError(f"{what} {runs.few(bad)}: {error}") from error
-    return logits
-
-
-def _margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the largest other logit minus the label's, (N, K) and (N,) to (N,)."""
-    others = logits.scatter(1, labels[:, None], -torch.inf)
-    return others.amax(1) - logits.gather(1, labels[:, None])[:, 0]
-
-
-def _measured(
-    name: str, measure: Measure, originals: Tensor, attacked: Tensor, ids: list[str]
-) -> Tensor:
-    """Call a measure and check what it returns."""
-    with torch.no_grad():
-        values = measure(originals, attacked)
-    if not isinstance(values, Tensor) or values.shape != (len(ids),):
-        shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
-        raise ValueError(
-            f"measure {name}: expected one value per image, shape ({len(ids)},), got {shape}"
-        )
-    values = values.detach().double().cpu()
-    bad = [one for one, good in zip(ids, values.isfinite().tolist(), strict=True) if not good]
-    if bad:
-        raise ValueError(f"measure {name}: NaN or infinite for images {runs.few(bad)}")
-    return values
-
-
-def _defended(name: str, defense: Defense, images: Tensor) -> Tensor:
-    """Call a defence and check what it returns."""
-    with torch.no_grad():
-        defended = defense(images.clone())
-    if not isinstance(defended, Tensor) or defended.shape != images.shape:
-        got = tuple(defended.shape) if isinstance(defended, Tensor) else type(defended).__name__
-        raise ValueError(f"defense {name}: expected shape {tuple(images.shape)}, got {got}")
-    return defended.to(images)
-
-
-def _saved(image: Tensor, path: Path) -> Tensor:
-    """Round an image to 8 bit, save it, and return what a reader of the file gets."""
-    pictures.save(pictures.validate(image, "round"), path)
-    levels = pictures.to_uint8(pictures.load(path))
-    return pictures.from_uint8(levels, image.dtype).to(image.device)
-
-
-class _Passes:
-    """How many images went through a model, forwards and backwards."""
-
-    def __init__(self) -> None:
-        self.forwards = 0
-        self.backwards = 0
-
-    def see(self, output: Any) -> None:
-        if not isinstance(output, Tensor):
-            return
-        n = len(output)
-        self.forwards += n
-        if output.requires_grad:
-            output.register_hook(lambda _: self._back(n))
-
-    def _back(self, n: int) -> None:
-        self.backwards += n
-
-    def per_image(self, n: int) -> dict[str, float]:
-        return {name: getattr(self, name) / max(n, 1) for name in AFTER}
-
-
-@contextmanager
-def _counted(model: Model, passes: _Passes) -> Iterator[Model]:
-    """Count a model's passes; the model itself stays as it is."""
-    if isinstance(model, nn.Module):
-        handle = model.register_forward_hook(lambda _module, _input, output: passes.see(output))
-        try:
-            yield model
-        finally:
-            handle.remove()
-        return
-
-    def watched(images: Tensor) -> Tensor:
-        output = model(images)
-        passes.see(output)
-        return output
-
-    yield watched
-
-
-def _device(model: Model) -> torch.device:
-    """Return where a model expects its images."""
-    if isinstance(model, nn.Module):
-        for tensor in [*model.parameters(), *model.buffers()]:
-            return tensor.device
-    return torch.device("cpu")
-
-
 @cache
 def _checkpoints() -> dict[str, str]:
     """Return the SHA-256 of each checkpoint's file on this machine."""
     return weights.local()
 
 
-def _device_name(device: torch.device) -> str:
-    """Return the name of a device as its maker gives it."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
-
-
-def _read_parts(plan: _Plan, ids: list[str], batch_size: int) -> dict[int, pd.DataFrame]:
+def _read_parts(out: Path, plan: Plan, ids: list[str], batch_size: int) -> dict[int, pd.DataFrame]:
     """Read the batches that are done already."""
     parts = {}
-    for index, rows in enumerate(_batches(len(ids), batch_size)):
-        path = _part(plan.out, index)
+    for index, rows in enumerate(_slices(len(ids), batch_size)):
+        path = _part(out, index)
         if not path.exists():
             continue
         try:
@@ -707,7 +612,7 @@ def _image(out: Path, one: str) -> Path:
     return out / "images" / f"{one}.png"
 
 
-def _batches(size: int, batch_size: int) -> list[slice]:
+def _slices(size: int, batch_size: int) -> list[slice]:
     """Cut ``range(size)`` into batches."""
     return [slice(start, start + batch_size) for start in range(0, size, batch_size)]
 
