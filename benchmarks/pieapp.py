@@ -67,10 +67,11 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def network(options: argparse.Namespace) -> pieapp.Network:
-    if options.weights == "random":
+def network(kind: str, width: int = 64) -> pieapp.Network:
+    """Make the network: random weights of a width, or those of a name or a file."""
+    if kind == "random":
         torch.manual_seed(0)
-        made = pieapp.Network(options.width)
+        made = pieapp.Network(width)
         for layer in made.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(layer.weight)
@@ -80,9 +81,7 @@ def network(options: argparse.Namespace) -> pieapp.Network:
         made.centre()
         return made.eval().requires_grad_(False)
     names = {"official": "pieapp", "small": "pieapp_small"}
-    known = options.weights in names
-    state = weights.load(names[options.weights]) if known else weights.read(options.weights)
-    return pieapp.from_state(state)
+    return pieapp.from_state(weights.load(names[kind]) if kind in names else weights.read(kind))
 
 
 def by_piq(net: pieapp.Network, stride: int) -> nn.Module:
@@ -115,7 +114,7 @@ def pair(options: argparse.Namespace) -> tuple[Tensor, Tensor]:
 
 def measures(options: argparse.Namespace, reference: Tensor) -> dict[str, Measure]:
     """Give what is compared, by name; with --only, that one alone."""
-    net = network(options)
+    net = network(options.weights, options.width)
     found: dict[str, Measure] = {}
     for precision in ("float32", *options.reduced):
         name = f"Distance, {precision}"
@@ -179,7 +178,9 @@ def attack(options: argparse.Namespace, precision: str) -> dict[str, float]:
     model = classifiers.load("mobilenet_v2", device=options.device)
     images, labels, _ = datasets.photographs(options.attacked, 224)
     images, labels = images.to(options.device), labels.to(options.device)
-    cost = pieapp.Distance(network(options), patches=options.patches, precision=precision)
+    cost = pieapp.Distance(
+        network(options.weights, options.width), patches=options.patches, precision=precision
+    )
     attacked = attacks.imperceptible(model, images, labels, cost=cost)
     with torch.no_grad():
         wrong = model(attacked).argmax(1) != labels

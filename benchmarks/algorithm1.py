@@ -1,0 +1,163 @@
+"""Algorithm 1 by humimp.attacks.imperceptible and as it is listed, on piq's PieAPP.
+
+"as listed" is the loop that one writes from the paper: one image at a time, the classifier asked
+and piq.PieAPP called on the image and its original in each step, the gradient of the difference
+taken by autograd. Both have the same classifier, the same weights of PieAPP and the same options;
+labels are what the classifier says, so that every image is attacked. A turn is a batch of images.
+
+With truncation, the paper's reading of line 9, most images need one or two steps; with "none" or a
+larger confidence more, and then it counts more that the reference's features are remembered.
+PieAPP's official weights cost the same as random ones of its width.
+
+Checked in the same run: same successes, and the same steps and L2 image by image, within the
+tolerance; in float32 the two gradients differ where ReLU and max-pooling have ties (see pieapp.py),
+and truncation turns any difference into whole levels.
+"""
+
+import argparse
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from pieapp import by_piq, network
+from side_by_side import (
+    Task,
+    alone,
+    begin,
+    crops,
+    finish,
+    headline,
+    parser,
+    show,
+    take_turns,
+    times,
+    use,
+    verdict,
+)
+from torch import Tensor, nn
+
+from humimp import attacks, classifiers, datasets, distances, pieapp
+
+OURS, LISTED = "humimp", "as listed, on piq.PieAPP"
+TOLERANCE = 0.02  # of an image's L2
+
+
+def arguments() -> argparse.Namespace:
+    made = parser(__doc__, "algorithm1")
+    add = made.add_argument
+    add("--classifier", default="mobilenet_v2")
+    add("--weights", default="random", help="of PieAPP: random (default), official, small, a file")
+    add("--width", type=int, default=64, help="of random weights (default 64, as published)")
+    add("--data", default="crops", choices=["crops", "imagenet1000"], help="default crops")
+    add("--images", type=int, default=4, help="images to attack (default 4)")
+    add("--size", type=int, default=224, help="side of the images in pixels (default 224)")
+    add("--batch", type=int, default=2, help="images in a turn (default 2)")
+    add("--steps", type=int, default=100, help="the greatest number of steps (default 100)")
+    add("--step-size", type=float, default=0.1, help="ε (default 0.1)")
+    add("--confidence", type=float, default=5.0, help="a (default 5)")
+    add("--validate", default="truncate", choices=["truncate", "round", "none"])
+    add("--precision", default="float32", help="ours alone: float32 (default), tf32 or bfloat16")
+    return made.parse_args()
+
+
+def listed(
+    options: argparse.Namespace, model: nn.Module, metric: nn.Module, images: Tensor, labels: Tensor
+) -> tuple[Tensor, list[int]]:
+    """Algorithm 1 as listed; also give the number of steps of each image."""
+    made, taken = [], []
+    for original, label in zip(images.split(1), labels.split(1), strict=True):
+        adversarial = original  # line 1
+        steps = 0
+        for _ in range(options.steps):  # line 2
+            x = adversarial.clone().requires_grad_()
+            logits = model(x)  # line 3
+            others = logits.detach().clone()
+            others[0, label] = -torch.inf
+            if others.max() - logits[0, label] > options.confidence:  # lines 4 to 6
+                break
+            value = F.cross_entropy(logits, label) - metric(x, original)[0]
+            (delta,) = torch.autograd.grad(value, x)  # line 7
+            adversarial = (x.detach() + options.step_size * delta).clamp(0, 1)  # line 8
+            if options.validate != "none":  # line 9
+                levels = 255 * adversarial
+                levels = levels.floor() if options.validate == "truncate" else levels.round()
+                adversarial = levels / 255
+            steps += 1
+        made.append(adversarial)
+        taken.append(steps)
+    return torch.cat(made), taken
+
+
+def ours(
+    options: argparse.Namespace, model: nn.Module, cost: Any, images: Tensor, labels: Tensor
+) -> tuple[Tensor, list[int]]:
+    """Algorithm 1 by this package; also give the number of steps of each image."""
+    steps = torch.zeros(len(images), dtype=torch.int64, device=images.device)
+
+    def count(step: int, images: Tensor, active: Tensor) -> None:
+        steps[active] = step
+
+    made = attacks.imperceptible(
+        model, images, labels,
+        cost=cost, steps=options.steps, step_size=options.step_size,
+        confidence=options.confidence, validate=options.validate, callback=count,
+    )  # fmt: skip
+    return made, steps.tolist()
+
+
+def main() -> None:
+    options = arguments()
+    record = begin(options, tolerance=TOLERANCE)
+    model = classifiers.load(options.classifier, device=options.device)
+    if options.data == "crops":
+        images = crops(options.images, options.size)[0].to(options.device)
+    else:
+        images = datasets.imagenet1000(options.images, options.size).images.to(options.device)
+    labels = classifiers.predict(model, images)
+    given = list(zip(images.split(options.batch), labels.split(options.batch), strict=True))
+    net = network(options.weights, options.width)
+    sides: dict[str, Task] = {}
+    if options.only in (None, OURS):
+        cost = pieapp.Distance(net, precision=options.precision)
+        sides[OURS] = lambda turn: ours(options, model, cost, *given[turn])
+    if options.only in (None, LISTED):
+        metric = by_piq(net, 27).to(options.device)
+        sides[LISTED] = lambda turn: listed(options, model, metric, *given[turn])
+    del net
+    if options.only:
+        alone(sides, options)
+        return
+
+    for task in (lambda: model(images[:1]), lambda: cost(images[:1], images[:1])):
+        task()  # warms up
+    headline(
+        record,
+        f"Algorithm 1, a = {options.confidence:g}, {options.images} images of {options.size}, "
+        f"{options.classifier}, PieAPP {options.weights}",
+    )
+    made, seconds = take_turns(sides, len(given), options.device)
+    record["measured"] = times(seconds, OURS, options.batch)
+    use(record["measured"], record, options.batch)
+    show(record["measured"])
+
+    agreement: dict[str, Any] = {"success": {}, "steps": {}, "l2": {}}
+    for name, results in made.items():
+        got = torch.cat([one for one, _ in results])
+        agreement["success"][name] = int((classifiers.predict(model, got) != labels).sum())
+        agreement["steps"][name] = [step for _, steps in results for step in steps]
+        agreement["l2"][name] = distances.l2(images, got).tolist()
+    agreement["l2_worst"] = max(
+        abs(own / other - 1) for own, other in zip(*agreement["l2"].values(), strict=True)
+    )
+    record["agreement"] = agreement
+    record["equal"] = (
+        len(set(agreement["success"].values())) == 1
+        and agreement["steps"][OURS] == agreement["steps"][LISTED]
+        and agreement["l2_worst"] <= TOLERANCE
+    )
+    finish(record, options.out)
+    verdict(record)
+
+
+if __name__ == "__main__":
+    main()
