@@ -30,7 +30,10 @@ RUN_VALUES = ("yours", "reference")
 PACKAGE = Path(__file__).resolve().parent
 LOCKS = ("requirements.txt", "requirements-models.txt")
 # Modules that show results and do not make them: a change here leaves records valid.
-_SHOWING = ("figures/", "book.py", "pages.py", "paper.py", "progress.py", "runner.py")
+_SHOWING = (
+    *("figures/", "scoreboard/"),
+    *("book.py", "pages.py", "paper.py", "progress.py", "runner.py"),
+)
 
 Parameters = dict[str, Any]
 

@@ -1,0 +1,320 @@
+"""Section 4: its settings, its statistics, and what is said of training and fairness."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from humimp import fairness, paper
+from humimp.scoreboard.entry import Entry, Finding, missing
+from humimp.scoreboard.evidence import Evidence, Geography, mean
+from humimp.scoreboard.verdicts import (
+    DIFFERS,
+    NOT_TESTABLE,
+    REPRODUCED,
+    Difference,
+    claim,
+    equal,
+)
+
+_TABLE = "the authors' countries of ImageNet's images, never published"
+_RECOMPUTED = "from the paper's statistic"
+_PAIRS = paper.N_MODELS - 1
+
+
+# --------------------------------------------------------------------- what the paper prints, again
+
+
+def _f_probability(_: Evidence) -> Finding:
+    """Judge whether the printed F has the printed probability."""
+    p = fairness.f_p_value(paper.F_STATISTIC, *paper.F_DEGREES)
+    low, high = (fairness.f_p_value(paper.F_STATISTIC + d, *paper.F_DEGREES) for d in (5e-4, -5e-4))
+    fits = low - 5e-6 <= paper.F_PROBABILITY <= high + 5e-6
+    return Finding(REPRODUCED if fits else DIFFERS, f"{p:.5f}", _RECOMPUTED)
+
+
+def _t_probability(t: float, p: float, _: Evidence) -> Finding:
+    """Judge whether a printed t has the printed probability, at 49 degrees of freedom."""
+    fits = bool(fairness.fitting_df(t, p, among=[_PAIRS]))
+    both = fairness.t_p_value(t, 2 * _PAIRS)
+    note = f"one-sided and paired, {_PAIRS} degrees of freedom; unpaired, {2 * _PAIRS}: {both:.5f}"
+    ours = f"{fairness.t_p_value(t, _PAIRS):.5f}"
+    return Finding(REPRODUCED if fits else DIFFERS, ours, _RECOMPUTED, note=note)
+
+
+def _rejects(tests: Sequence[tuple[str, float]], _: Evidence) -> Finding:
+    """Judge whether what follows from the printed statistics is below the paper's level."""
+    word = claim([Difference(paper.SIGNIFICANCE - p) for _, p in tests])
+    return Finding(word, ", ".join(f"{name} {p:.5f}" for name, p in tests), _RECOMPUTED)
+
+
+# --------------------------------------------------------------------------- models of Section 4.3
+
+
+def _measured(
+    evidence: Evidence,
+    needed: Sequence[str],
+    differences: Callable[[Geography], Sequence[Difference]],
+    said: Callable[[Geography], str],
+    *,
+    everywhere: bool = False,
+) -> Finding:
+    """Judge a claim about trained models; ``everywhere``: in each simulated geography."""
+    able = [one for one in evidence.geographies if set(needed) <= set(one.right)]
+    if not able or able[0] is not evidence.geographies[0]:
+        return Finding(NOT_TESTABLE, note="a run of page 4.3, with page 4.1's at the same settings")
+    used = able if everywhere else able[:1]
+    word = claim([one for each in used for one in differences(each)])
+    ours = said(used[0])
+    if len(used) > 1:
+        ours += f"; in other geographies {', '.join(said(one) for one in used[1:])}"
+    whose = used[0].whose + (f", {_plural(len(used))}" if everywhere else "")
+    return Finding(word, ours, whose, used[0].stand_in)
+
+
+def _plural(geographies: int) -> str:
+    return "one geography" if geographies == 1 else f"{geographies} geographies"
+
+
+def _t(difference: Difference) -> str:
+    return f"t = {difference.value / difference.error:.2f}".replace("-", "−")
+
+
+def _smaller_slopes(other: str, evidence: Evidence) -> Finding:
+    """Judge whether slopes after training on ours are smaller."""
+
+    def difference(one: Geography) -> Difference:
+        return mean(one.betas(other) - one.betas("Ours"))
+
+    return _measured(
+        evidence,
+        ["Ours", other],
+        lambda one: [difference(one)],
+        lambda one: _t(difference(one)),
+        everywhere=True,
+    )
+
+
+def _magnitudes(evidence: Evidence) -> Finding:
+    """Judge whether slopes after training on ours are of the smallest magnitude."""
+    others = ("PGD", "PerC_AL")
+
+    def said(one: Geography) -> str:
+        names = ("Ours", *others)
+        return ", ".join(f"{n} {np.nanmean(np.abs(one.betas(n))):.4f}" for n in names)
+
+    return _measured(
+        evidence,
+        ("Ours", *others),
+        lambda one: [mean(np.abs(one.betas(o)) - np.abs(one.betas("Ours"))) for o in others],
+        said,
+    )
+
+
+def _below_start(
+    measure: Callable[[Geography, str], np.ndarray], form: str, evidence: Evidence
+) -> Finding:
+    """Judge whether something is smaller after training on ours than before."""
+
+    def said(one: Geography) -> str:
+        before, after = (form.format(float(np.nanmean(measure(one, n)))) for n in _AROUND)
+        return f"{before} before, {after} after"
+
+    return _measured(
+        evidence,
+        _AROUND,
+        lambda one: [mean(measure(one, "theta0") - measure(one, "Ours"))],
+        said,
+    )
+
+
+_AROUND = ("theta0", "Ours")
+
+
+def _more_equal(evidence: Evidence) -> Finding:
+    """Judge whether the gap between rich and poor is smaller after training on ours."""
+    found = _below_start(lambda one, name: 100 * one.gap(name), "{:.1f} points", evidence)
+    if found.verdict == NOT_TESTABLE:
+        return found
+    before, after = (evidence.geographies[0].poorest(name) for name in _AROUND)
+    note = f"accuracy in the poorest quarter: {before:.1f} % before, {after:.1f} % after"
+    return found._replace(note=note)
+
+
+def _cheaply(evidence: Evidence) -> Finding:
+    """Judge whether one more model takes less time than the data set."""
+
+    def said(one: Geography) -> str:
+        pool, model = one.seconds["Ours"]
+        return f"{pool:.2g} s for the data set, {model:.2g} s for each model"
+
+    if not all("Ours" in one.seconds for one in evidence.geographies[:1]):
+        return Finding(NOT_TESTABLE, note="the times of Algorithms 2 and 3")
+    return _measured(
+        evidence,
+        ["Ours"],
+        lambda one: [Difference(one.seconds["Ours"][0] - one.seconds["Ours"][1])],
+        said,
+    )
+
+
+def _recent(evidence: Evidence) -> Finding:
+    """Judge whether the weights favour the later rounds."""
+    found = evidence.parameters("04_3_results")
+    if found is None:
+        return Finding(NOT_TESTABLE, note="a run of page 4.3")
+    source, values = found
+    n, rounds = values["n_train"], values["rounds"]
+    weights = np.r_[np.ones(n), np.arange(1, rounds * n + 1)]
+    shares = 100 * weights.reshape(rounds + 1, n).sum(1) / weights.sum()
+    word = claim([Difference(float(step)) for step in np.diff(shares)])
+    told = ", ".join(f"{share:.2g}" for share in shares)
+    return Finding(
+        word, f"{told} % of the draws, by round", f"{source.run}, the weights themselves"
+    )
+
+
+def _count(key: str, printed: int, evidence: Evidence) -> Finding:
+    """Judge a setting of page 4.3."""
+    found = evidence.parameters("04_3_results")
+    if found is None:
+        return Finding(NOT_TESTABLE, note="a run of page 4.3")
+    source, values = found
+    return Finding(equal(values[key], printed), str(values[key]), source.run)
+
+
+def _countries(evidence: Evidence) -> Finding:
+    """Judge the number of countries."""
+    if not evidence.geographies:
+        return Finding(NOT_TESTABLE, note="a run of page 4.3")
+    one = evidence.geographies[0]
+    n = len(one.kept)
+    return Finding(equal(n, paper.N_COUNTRIES), str(n), one.source.run, "simulated countries")
+
+
+def _level(_: Evidence) -> Finding:
+    return Finding(REPRODUCED, f"{paper.SIGNIFICANCE}", "all tests")
+
+
+# ------------------------------------------------------------------------------------ the entries
+
+_P, _B, _A = "04_1_bias_metric#tab-p-values", "04_3_results#fig-5b", "04_3_results#tab-accuracy"
+
+
+def settings() -> list[Entry]:
+    """List the numbers that the authors chose."""
+
+    def entry(what: str, name: str, page: str, judge: Callable[[Evidence], Finding]) -> Entry:
+        printed = str(getattr(paper, name))
+        return Entry("setting", "4", what, paper.PLACES[name], page, judge, printed)
+
+    return [
+        entry("Countries (from the degrees of freedom)", "N_COUNTRIES", "04_1_bias_metric",
+              _countries),
+        entry("Level of the tests", "SIGNIFICANCE", "04_1_bias_metric", _level),
+        entry("Models for each attack", "N_MODELS", "04_3_results",
+              partial(_count, "n_models", paper.N_MODELS)),
+        entry("Rounds T₁ of Algorithm 2", "T1", "04_3_results",
+              partial(_count, "rounds", paper.T1)),
+        entry("Passes T₂ of Algorithm 3", "T2", "04_3_results",
+              partial(_count, "passes", paper.T2)),
+    ]  # fmt: skip
+
+
+def numbers() -> list[Entry]:
+    """List the results in numbers."""
+
+    def entry(
+        what: str, name: str, printed: str, page: str, judge: Callable[[Evidence], Finding]
+    ) -> Entry:
+        return Entry("number", "4", what, paper.PLACES[name], page, judge, printed)
+
+    gpu = "an NVIDIA V100"
+    return [
+        entry("Share of images from the US, %", "SHARE_US", f"{paper.SHARE_US}",
+              "04_1_bias_metric", missing(_TABLE)),
+        entry("Share of images from the UK, %", "SHARE_UK", f"{paper.SHARE_UK}",
+              "04_1_bias_metric", missing(_TABLE)),
+        entry("F of the pretrained model", "F_STATISTIC", f"{paper.F_STATISTIC}",
+              "04_1_bias_metric#fig-5a", missing(_TABLE)),
+        entry("Degrees of freedom of this F", "F_DEGREES", "1 and 39", "04_1_bias_metric#fig-5a",
+              missing(_TABLE)),
+        entry("Probability of this F", "F_PROBABILITY", f"{paper.F_PROBABILITY}", _P,
+              _f_probability),
+        entry("t against PGD", "T_PGD", f"{paper.T_PGD}", "04_3_results#tab-tests",
+              missing(_TABLE)),
+        entry("Probability of t against PGD", "P_PGD", f"{paper.P_PGD:.5f}", _P,
+              partial(_t_probability, paper.T_PGD, paper.P_PGD)),
+        entry("t against PerC", "T_PERC", f"{paper.T_PERC}", "04_3_results#tab-tests",
+              missing(_TABLE)),
+        entry("Probability of t against PerC", "P_PERC", f"{paper.P_PERC:.5f}", _P,
+              partial(_t_probability, paper.T_PERC, paper.P_PERC)),
+        entry("Hours of Algorithm 2", "HOURS_ALGORITHM2", f"about {paper.HOURS_ALGORITHM2}",
+              "04_2_dro", missing(f"{gpu}, and {_TABLE}")),
+        entry("Hours of Algorithm 3, fifty times", "HOURS_ALGORITHM3",
+              f"about {paper.HOURS_ALGORITHM3}", "04_2_dro", missing(f"{gpu}, and {_TABLE}")),
+    ]  # fmt: skip
+
+
+def claims() -> list[Entry]:
+    """List what is said in words."""
+
+    def entry(
+        what: str, rule: str, place: str, page: str, judge: Callable[[Evidence], Finding]
+    ) -> Entry:
+        return Entry("claim", "4", what, place, page, judge, "", rule)
+
+    first, f5b = "Section 4, first paragraph", "Figure 5b, caption"
+    f = fairness.f_p_value(paper.F_STATISTIC, *paper.F_DEGREES)
+    ts = [("PGD", paper.T_PGD), ("PerC", paper.T_PERC)]
+    t_values = [
+        (f"{name}, {df}:", fairness.t_p_value(t, df))
+        for name, t in ts
+        for df in (_PAIRS, 2 * _PAIRS)
+    ]
+    return [
+        entry("ImageNet and Open Images are unbalanced, and classifiers serve countries unequally",
+              "", first, "02_related_work", missing("data of the papers that it cites")),
+        entry("Most images come from the US, the UK, Canada, Australia and Germany, in this order",
+              "", first, "04_1_bias_metric", missing(_TABLE)),
+        entry("People classify images of all incomes about equally well", "", first,
+              "04_1_bias_metric", missing("people who classify; an assumption of the authors")),
+        entry("Training on imperceptible changes makes a model depend less on unseen features",
+              "what the planted pattern is worth: after ours < before", first, _A,
+              partial(_below_start, lambda one, name: 100 * one.worth(name), "{:.1f} points")),
+        entry("So the model performs more equally across geographical groups",
+              "richest minus poorest quarter: after ours < before", first, _A,
+              _more_equal),
+        entry("Countries with fewer images have less certain accuracies", "", "Section 4.1",
+              "04_1_bias_metric#sec-trial",
+              missing("real countries; an assumption of the authors")),
+        entry("Algorithm 2 draws recent attacks more often",
+              "share of the draws rises with the round", "Section 4.2", "04_2_dro#tab-pool",
+              _recent),
+        entry("Algorithm 2 behaves like stochastic approximation on two time scales", "",
+              "Section 4.2", "04_2_dro", missing("the analysis, which the authors leave open")),
+        entry("One adversarial data set makes many models efficiently",
+              "seconds(Algorithm 3, a model) < seconds(Algorithm 2)", "Section 4.2", "04_2_dro",
+              _cheaply),
+        entry("The pretrained classifier's accuracy depends on income: it is not fair to groups",
+              "", "Section 4.3, first paragraph", "04_1_bias_metric#fig-5a", missing(_TABLE)),
+        entry("The F-test rejects that the slope is zero", "p(F = 5.392; 1, 39) < 0.05",
+              "Section 4.3, first paragraph", _P, partial(_rejects, [("p =", f)])),
+        entry("The t-tests reject for both competitors",
+              "p(t = 3.85), p(t = 2.95) < 0.05, at 49 and at 98 degrees of freedom",
+              "Section 4.3, second paragraph", _P, partial(_rejects, t_values)),
+        entry("Slopes after training on ours are smaller than after PGD's",
+              "mean β(PGD) − β(ours) > 0 in pairs, in every geography",
+              "Section 4.3, second paragraph", "04_3_results#tab-deals",
+              partial(_smaller_slopes, "PGD")),
+        entry("Slopes after training on ours are smaller than after PerC's",
+              "mean β(PerC_AL) − β(ours) > 0 in pairs", "Section 4.3, second paragraph",
+              "04_3_results#tab-tests", partial(_smaller_slopes, "PerC_AL")),
+        entry("Slopes after ours are of smaller magnitude than the other two's",
+              "|β(ours)| < |β(PGD)|, |β(PerC_AL)|", "Section 4.3, second paragraph", _B,
+              _magnitudes),
+        entry("Training on our attack reduces the bias", "β(ours) < β₀", f5b, _B,
+              partial(_below_start, lambda one, name: one.betas(name), "{:.4f}")),
+        entry("Algorithm 2 needs as much memory as other adversarial training", "",
+              "Section 4.3, last paragraph", "04_2_dro", missing("a measurement of memory")),
+    ]  # fmt: skip
