@@ -233,7 +233,23 @@ class Page:
         package = _contents(PACKAGE)
         locks = _locks(self.project)
         python = sys.version_info[:2]
-        return digest(cells(self._converted), shown, results, package, locks, python)
+        return digest(
+            cells(self._converted), shown, results, package, locks, python, self._before()
+        )
+
+    def _before(self) -> list[str]:
+        """Fingerprints of the pages before this one, if its code looks at the runs they show."""
+        sources = [cell.source for cell in self._converted.cells if _computes(cell)]
+        if not any("scoreboard.own(" in source for source in sources):
+            return []
+        found = []
+        for name in self.project.names()[: self.project.names().index(self.name)]:
+            try:
+                notebook = json.loads(self.project.page(name).path.read_text("utf-8"))
+                found.append(notebook["metadata"]["humimp"]["fingerprint"])
+            except (OSError, ValueError, KeyError):
+                found.append("")
+        return found
 
 
 def cells(notebook: nbformat.NotebookNode) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from humimp.scoreboard import section3, section4
 from humimp.scoreboard.entry import Entry, Finding, Line, line
 from humimp.scoreboard.evidence import Evidence, Source, own, reference
-from humimp.scoreboard.show import full, markdown, rules, summary
+from humimp.scoreboard.show import claims, counts, markdown, numbers, rules, summary
 from humimp.scoreboard.verdicts import VERDICTS
 
 __all__ = [
@@ -20,9 +20,11 @@ __all__ = [
     "Entry",
     "Finding",
     "Source",
+    "claims",
+    "counts",
     "entries",
-    "full",
     "markdown",
+    "numbers",
     "own",
     "reference",
     "rules",

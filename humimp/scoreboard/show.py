@@ -131,8 +131,8 @@ def summary(board: pd.DataFrame) -> Page:
     return Page(body, table.to_string())
 
 
-def full(board: pd.DataFrame) -> Page:
-    """Lay out every line, group by group.
+def claims(board: pd.DataFrame) -> Page:
+    """Lay out the claims, those of Section 3 first.
 
     Parameters
     ----------
@@ -142,19 +142,40 @@ def full(board: pd.DataFrame) -> Page:
     Returns
     -------
     Page
-        Claims with their inequality beneath; Table 1 as in the paper, with ours and the verdict
-        beneath each of its numbers; all other numbers in a list. Each verdict leads to the page
-        that shows it.
+        A line per claim with its inequality beneath. Each verdict leads to the page that shows it.
     """
+    return _laid_out(board, ["claim"])
+
+
+def numbers(board: pd.DataFrame) -> Page:
+    """Lay out the numbers, results before settings.
+
+    Parameters
+    ----------
+    board
+        From :func:`humimp.scoreboard.scoreboard`.
+
+    Returns
+    -------
+    Page
+        Table 1 as in the paper, with ours and the verdict beneath each of its numbers; all others
+        in lists. Each verdict leads to the page that shows it.
+    """
+    return _laid_out(board, ["number", "setting"])
+
+
+def _laid_out(board: pd.DataFrame, kinds: Sequence[str]) -> Page:
     parts = []
     for kind, section, heading in GROUPS:
+        if kind not in kinds:
+            continue
         lines = _lines(_group(board, kind, section))
         table = [line for line in lines if kind == "number" and line.place == "Table 1"]
         rest = [line for line in lines if line not in table]
         parts.append(f'<p style="margin: 1.5em 0 0.3em"><b>{heading}</b></p>')
         parts += [_table1(table)] if table else []
         parts += [_claims(rest) if kind == "claim" else _numbers(rest)] if rest else []
-    shown = board[["section", "kind", "what", "paper", "ours", "run", "verdict"]]
+    shown = board.loc[board["kind"].isin(kinds), ["section", "what", "paper", "ours", "verdict"]]
     return Page("".join(parts), shown.to_string(index=False))
 
 
