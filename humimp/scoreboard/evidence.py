@@ -17,6 +17,8 @@ from humimp.scoreboard.verdicts import Difference
 
 #: Pages whose records are rows of the paper's Table 1.
 TABLE1_PAGES = ("03_2_pieapp", "a2_readings")
+#: The word for the runs of a reader.
+YOURS = "your run"
 #: Settings of an attack that a row of Table 1 has in the paper, as far as the attack takes them.
 SETTINGS = {
     "steps": paper.STEPS,
@@ -27,6 +29,11 @@ SETTINGS = {
 #: Iterations of PerC_AL in its authors' code; the paper does not say how many it takes.
 PERC_AL_STEPS = 1000
 _RESNETS = ("resnet50", "resnet50_he2016")
+_NETWORKS = {
+    "mobilenet_v2": "MobileNetV2",
+    "efficientnet_lite2": "EfficientNet-Lite2",
+    **dict.fromkeys(_RESNETS, "ResNet-50"),
+}
 _COSTS = {"SSIM": "1 − SSIM", "HaarPSI": "1 − HaarPSI", "LPIPS": "LPIPS"}
 
 
@@ -64,7 +71,7 @@ def own(project: Project, before: str) -> list[Source]:
         folder = page.folder(values)
         file = folder / "provenance.json"
         if file.is_file() and json.loads(file.read_text("utf-8")).get("state") == "complete":
-            found.append(Source("your run", name, folder))
+            found.append(Source(YOURS, name, folder))
     return found
 
 
@@ -128,10 +135,10 @@ class Row:
     @property
     def whose(self) -> str:
         """The run in a few words."""
-        run = self.source.run
-        if self.as_in_the_paper:
-            run = "paper's settings" if run != "your run" else f"{run}, paper's settings"
-        return f"{run}, n = {self.n}"
+        network = self.settings.get("about", {}).get("classifier", "")
+        how = "paper's settings" if self.as_in_the_paper else _NETWORKS.get(network, network)
+        whose = "" if self.as_in_the_paper and self.source.run != YOURS else self.source.run
+        return ", ".join(part for part in (whose, how, f"n = {self.n}") if part)
 
     @cached_property
     def sampled(self) -> float:

@@ -268,7 +268,7 @@ def claims() -> list[Entry]:
     f = fairness.f_p_value(paper.F_STATISTIC, *paper.F_DEGREES)
     ts = [("PGD", paper.T_PGD), ("PerC", paper.T_PERC)]
     t_values = [
-        (f"{name}, {df}:", fairness.t_p_value(t, df))
+        (f"{name} at {df}:", fairness.t_p_value(t, df))
         for name, t in ts
         for df in (_PAIRS, 2 * _PAIRS)
     ]

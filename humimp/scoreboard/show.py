@@ -268,7 +268,7 @@ def _table(headings: Iterable[str], rows: Iterable[str], widths: Iterable[int] =
     group = "".join(f'<col style="width: {width}%"/>' for width in widths)
     head = "".join(f'<th style="{_CELL}">{html.escape(h)}</th>' for h in headings)
     return (
-        '<table style="margin: 0; width: 100%; font-size: 0.8em; line-height: 1.3">'
+        '<table style="margin: 0; width: 100%; min-width: 42em; font-size: 0.8em; line-height: 1.3">'
         + (f"<colgroup>{group}</colgroup>" if group else "")
         + (f"<thead><tr>{head}</tr></thead>" if head else "")
         + f"<tbody>{''.join(rows)}</tbody></table>"
@@ -289,14 +289,14 @@ def markdown(board: pd.DataFrame) -> str:
     Returns
     -------
     str
-        The counts and the claims, one line each, and folded up all that there is. Verdicts lead to
-        the sources of the pages.
+        The counts and the claims that could be tested, one line each, and folded up all that there
+        is. Verdicts lead to the sources of the pages.
     """
-    table = counts(board)
-    table = table.rename_axis("").reset_index()
+    table = counts(board).rename_axis("").reset_index()
     lines = [*_grid(table), "", rules(), ""]
-    claims = board[board["kind"] == "claim"]
-    lines += _grid(_compact(claims, ("what", "verdict")), ("Claim", "Verdict"))
+    tested = board[(board["kind"] == "claim") & (board["verdict"] != NOT_TESTABLE)]
+    lines += _grid(_compact(tested, ("section", "what", "run", "verdict"), "†"), _TESTED)
+    lines += ["", "† With a stand-in for what the paper used; it is named below."]
     lines += ["", "<details>", "<summary>Every claim, number and setting, with ours</summary>", ""]
     for kind, section, heading in GROUPS:
         own = _group(board, kind, section)
@@ -308,13 +308,17 @@ def markdown(board: pd.DataFrame) -> str:
     return "\n".join([*lines, "</details>"])
 
 
-def _compact(lines: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
-    """Choose columns; join stand-ins with notes, and link verdicts."""
+_TESTED = ("", "Claim", "Run", "Verdict")
+
+
+def _compact(lines: pd.DataFrame, columns: Iterable[str], mark: str = "") -> pd.DataFrame:
+    """Choose columns; join stand-ins with notes, link verdicts, and mark those with stand-ins."""
     links = [
-        f"[{word}](book/{page.partition('#')[0]}.py)"
-        for word, page in zip(lines["verdict"], lines["page"], strict=True)
+        f"[{line.verdict}](book/{line.page.partition('#')[0]}.py)"
+        + (f" {mark}" if mark and line.stand_in else "")
+        for line in _lines(lines)
     ]
-    notes = [_once(pair) for pair in zip(lines["stand_in"], lines["note"], strict=True)]
+    notes = [_once((line.stand_in, line.note)) for line in _lines(lines)]
     return lines.assign(verdict=links, note=notes)[list(columns)]
 
 
