@@ -144,19 +144,17 @@ def alone(sides: dict[str, Task], options: argparse.Namespace) -> None:
     print(json.dumps(used))
 
 
-def fresh(name: str, *arguments: str) -> dict[str, Any]:
+def fresh(name: str) -> dict[str, Any]:
     """Start this benchmark anew for one side alone; give what `alone` prints."""
-    command = [sys.executable, sys.argv[0], *sys.argv[1:], *arguments, "--only", name]
+    command = [sys.executable, sys.argv[0], *sys.argv[1:], "--only", name]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def use(
-    rows: dict[str, dict[str, Any]], record: dict[str, Any], items: int, *arguments: str
-) -> None:
-    """Add each side's peak memory and arithmetic, and the share of the machine's rate."""
-    for name, row in rows.items():
-        found = fresh(name, *arguments)
+def use(rows: dict[str, dict[str, Any]], record: dict[str, Any], items: int, *names: str) -> None:
+    """Add peak memory and arithmetic of the first turn to the named sides, or to all."""
+    for name in names or rows:
+        found, row = fresh(name), rows[name]
         row["peak_bytes"] = found["peak_bytes"]
         row["operations"] = found["operations"] / items
         row["share_of_matmul"] = row["operations"] / row["seconds"][0] / record["matmul_per_second"]
@@ -180,7 +178,7 @@ def headline(record: dict[str, Any], what: str) -> None:
     print(
         f"{what}\n{record['machine']}, {record['threads']} threads, {rate:.0f} GFLOP/s in a matrix "
         f"product, load {os.getloadavg()[0]:.1f}\n"
-        f"{'':34} {'s an image':>10} {'times ours':>10} {'peak MB':>8} {'of matmul':>9}"
+        f"{'':44} {'s an image':>10} {'times ours':>10} {'peak MB':>8} {'of matmul':>9}"
     )
 
 
@@ -190,7 +188,7 @@ def show(rows: dict[str, dict[str, Any]]) -> None:
         peak = f"{row['peak_bytes'] / 1e6:8.0f}" if "peak_bytes" in row else f"{'':8}"
         share = f"{row['share_of_matmul']:9.0%}" if "share_of_matmul" in row else ""
         print(
-            f"{name:34} {row['seconds_median']:10.4f} {row['ratio_median_of_turns']:10.2f} "
+            f"{name:44} {row['seconds_median']:10.4f} {row['ratio_median_of_turns']:10.2f} "
             f"{peak} {share}",
             flush=True,
         )
