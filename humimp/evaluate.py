@@ -16,7 +16,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
-    CancelledError,
     Executor,
     Future,
     ProcessPoolExecutor,
@@ -130,10 +129,10 @@ def run(
     Raises
     ------
     ValueError
-        For input that does not fit the above; an attack, model or measure that returns something
-        else than it should, naming the images; a folder that holds a run with other settings, or
-        damaged files, naming what differs or is damaged and what to do. What is already on disk
-        stays as it is.
+        For input that does not fit the above, or that cannot be sent to the executor's processes;
+        an attack, model or measure that returns something else than it should, naming the images;
+        a folder that holds a run with other settings, or damaged files, naming what differs or is
+        damaged and what to do. What is already on disk stays as it is.
     OSError
         If a file cannot be written. Run again to go on.
     concurrent.futures.BrokenExecutor
@@ -143,17 +142,20 @@ def run(
     -----
     Workers need no disk in common with this process, which alone writes to ``out``: a batch's
     images and records come back to it and are written as soon as they are there, in any order. At
-    most two batches for each worker are under way. If a batch fails, those that have not begun are
-    called off, those under way are waited for and kept, and its error is raised; after
-    ``KeyboardInterrupt`` those under way are not waited for.
+    most two batches for each worker are sent out at once, or 64 if the executor does not say how
+    many workers it has. If a batch fails, those that the executor can still call off are called
+    off, those that it cannot, because they have begun, are waited for and kept, and the error is
+    raised. After ``KeyboardInterrupt`` nothing is waited for.
 
     The attack, its options and the defences are sent with each batch. So are ``model`` and
     ``measures``, unless they are given as functions without arguments, which are small: each
     worker process calls them once, and so does this one, to know what the run is about. What is
     sent to processes must be defined at the top level of a module that they can import. dask sends
-    by cloudpickle, which also takes what is defined in a notebook.
+    by cloudpickle, which also takes what is defined in a notebook. Start processes by spawning
+    them: forked ones cannot use a GPU, and may hang.
 
-    The function also decides on which device a worker computes. With one process for each GPU::
+    The function also decides on which device a worker computes, and is the place for switches of
+    torch that a worker would not know of. With one process for each GPU::
 
         def network():
             return classifiers.load("resnet50").to("cuda")
@@ -488,7 +490,7 @@ def _sent_out(
                     break
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                     index = waiting.pop(future)
-                    error = CancelledError() if future.cancelled() else future.exception()
+                    error = future.exception()
                     if error is None:
                         yield index, future.result()
                     elif failed is None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from humimp import evaluate, images, runs, weights
+from humimp import evaluate, images, weights
 
 SIZE = 4
 
@@ -255,7 +255,7 @@ sys.path.insert(0, sys.argv[1])
 import test_evaluate as here
 
 root = Path(sys.argv[2])
-here.runs._git = lambda: (None, None)  # slow, and no matter here
+here.evaluate.runs._git = lambda: (None, None)  # slow, and no matter here
 Image.init()  # once, and not in every child
 here.evaluate._checkpoints()
 log = root / "attacked"

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import (
     BrokenExecutor,
+    CancelledError,
     Executor,
     Future,
     ProcessPoolExecutor,
@@ -146,6 +147,7 @@ class Held(Executor):
         self.enough, self.order, self.total = enough, order, total
         self.held: list[Any] = []
         self.done: list[int] = []
+        self.futures: list[Future[Any]] = []
         self.most = 0
         self.submitted = 0
 
@@ -153,7 +155,8 @@ class Held(Executor):
         future: Future[Any] = Future()
         self.submitted += 1
         self.held.append((future, function, args))
-        self.most = max(self.most, len(self.held))
+        self.futures.append(future)
+        self.most = max(self.most, sum(not one.done() for one in self.futures))
         if len(self.held) == self.enough or self.submitted == self.total:
             threading.Thread(target=self.work).start()
         return future
@@ -349,7 +352,7 @@ def test_a_disk_that_is_full_calls_off_the_rest(
             return sent[-1]
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match=r"No space left.*run again"):
+    with pytest.raises(OSError, match=r"No space left.*run again") as _caught:  # and not let go
         evaluated(tmp_path, Watched(BATCHES, lambda held: held[:2]))
     assert set(parts(tmp_path)) <= {0}
     assert [future.cancelled() for future in sent] == [False, False, True, True, True, True]
@@ -380,7 +383,7 @@ def test_a_future_that_somebody_else_cancels_is_no_success(tmp_path: Path) -> No
                 future.cancel()  # Held notices
             return future
 
-    with pytest.raises(evaluate.CancelledError):
+    with pytest.raises(CancelledError):
         evaluated(tmp_path, Cancelling(BATCHES, list, total=-1))
     assert not (tmp_path / "records.parquet").exists()
 
@@ -393,7 +396,12 @@ def test_few_batches_are_under_way_at_once(
     alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int | None, most: int
 ) -> None:
     monkeypatch.setattr(evaluate, "UNDER_WAY", 3)
-    executor = Held(most, list)
+
+    def later(held: list[Any]) -> list[Any]:
+        threading.Event().wait(0.1)  # time enough to send out more
+        return held
+
+    executor = Held(most, later)
     if workers:
         executor._max_workers = workers  # type: ignore[attr-defined]
     assert evaluated(tmp_path, executor) == files(alone)
