@@ -43,7 +43,7 @@ def _table1(name: str, column: str, evidence: Evidence) -> Finding:
     """Judge one number of Table 1."""
     row = evidence.row(name, "success" if column == "success_rate" else column)
     if row is None or not row.n:
-        return Finding(NOT_TESTABLE, note="no run of this attack")
+        return Finding(NOT_TESTABLE, note="a run of this attack")
     printed, won = paper.TABLE1[name][column], int(row.records["success"].sum())
     value, error = float(row.summary[column]), float(row.errors[column])
     if column == "success_rate":
@@ -404,28 +404,27 @@ def _option(key: str, printed: object, names: Sequence[str], evidence: Evidence)
     """Judge a setting of attacks, by the rows that are used for Table 1."""
     rows = [row for name in names if (row := evidence.row(name)) is not None]
     if not rows:
-        return Finding(NOT_TESTABLE, note="no run")
+        return Finding(NOT_TESTABLE, note="a run of it")
     values = sorted({row.options.get(key) for row in rows}, key=str)
     ours = ", ".join(f"{v:g}" if isinstance(v, int | float) else str(v) for v in values)
     return Finding(equal(values, [printed]), ours, min(rows, key=lambda row: row.n).whose)
 
 
 def _confidences(evidence: Evidence) -> Finding:
-    found = [
-        float(row.options["confidence"])
-        for name in (A0, A1, A5)
-        if (row := evidence.row(name)) is not None
-    ]
-    ours = ", ".join(f"{value:g}" for value in found) or "–"
-    run = next((row.whose for name in (A0, A1, A5) if (row := evidence.row(name))), "–")
-    return Finding(equal(found, [float(a) for a in paper.CONFIDENCES]), ours, run)
+    rows = [row for name in (A0, A1, A5) if (row := evidence.row(name)) is not None]
+    if not rows:
+        return Finding(NOT_TESTABLE, note="a run of ours")
+    found = [float(row.options["confidence"]) for row in rows]
+    ours = ", ".join(f"{value:g}" for value in found)
+    word = equal(found, [float(a) for a in paper.CONFIDENCES])
+    return Finding(word, ours, min(rows, key=lambda row: row.n).whose)
 
 
 def _about(key: str, printed: int, evidence: Evidence) -> Finding:
     """Judge the size or the number of images."""
     rows = [row for name in ROWS if (row := evidence.row(name)) is not None]
     if not rows:
-        return Finding(NOT_TESTABLE, note="no run")
+        return Finding(NOT_TESTABLE, note="a run of it")
     values = [row.images if key == "images" else int(row.settings["about"]["size"]) for row in rows]
     ours = str(values[0]) if len(set(values)) == 1 else f"{min(values)} to {max(values)}, by row"
     return Finding(equal(set(values), {printed}), ours, min(rows, key=lambda row: row.n).whose)
@@ -433,9 +432,11 @@ def _about(key: str, printed: int, evidence: Evidence) -> Finding:
 
 def _rivals(evidence: Evidence) -> Finding:
     """Count the other methods of Table 1 that were run."""
-    found = [row for name in RIVALS if (row := evidence.row(name)) is not None]
-    run = min(found, key=lambda row: row.n).whose if found else "–"
-    return Finding(equal(len(found), paper.N_RIVALS), str(len(found)), run)
+    rows = [row for name in RIVALS if (row := evidence.row(name)) is not None]
+    if not rows:
+        return Finding(NOT_TESTABLE, note="a run of another method")
+    word = equal(len(rows), paper.N_RIVALS)
+    return Finding(word, str(len(rows)), min(rows, key=lambda row: row.n).whose)
 
 
 def _shown(page: str, printed: int, evidence: Evidence) -> Finding:

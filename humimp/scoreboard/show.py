@@ -44,6 +44,7 @@ _LOOKS = dict(
         strict=True,
     )
 )
+_WHOLE = "margin: 0; width: 100%; min-width: 42em; font-size: 0.8em; line-height: 1.3"
 _SMALL = "font-size: 0.85em; opacity: 0.8"
 _CELL = "text-align: left; vertical-align: top; padding: 0.35em 0.4em; white-space: normal"
 
@@ -268,7 +269,7 @@ def _table(headings: Iterable[str], rows: Iterable[str], widths: Iterable[int] =
     group = "".join(f'<col style="width: {width}%"/>' for width in widths)
     head = "".join(f'<th style="{_CELL}">{html.escape(h)}</th>' for h in headings)
     return (
-        '<table style="margin: 0; width: 100%; min-width: 42em; font-size: 0.8em; line-height: 1.3">'
+        f'<table style="{_WHOLE}">'
         + (f"<colgroup>{group}</colgroup>" if group else "")
         + (f"<thead><tr>{head}</tr></thead>" if head else "")
         + f"<tbody>{''.join(rows)}</tbody></table>"
