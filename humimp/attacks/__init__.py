@@ -7,6 +7,7 @@ nothing, prints nothing and leaves the model as it is.
 
 from humimp.attacks.alma import alma
 from humimp.attacks.ddn import ddn
+from humimp.attacks.eight_bit import eight_bit
 from humimp.attacks.imperceptible import imperceptible
 from humimp.attacks.lpa import lpa
 from humimp.attacks.no_attack import no_attack
@@ -19,6 +20,7 @@ from humimp.attacks.ssim_step import ssim_step
 __all__ = [
     "alma",
     "ddn",
+    "eight_bit",
     "imperceptible",
     "lpa",
     "no_attack",
