@@ -1,6 +1,7 @@
 """Classifiers: modules from images in [0, 1] to logits, with the normalisation inside."""
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -49,7 +50,7 @@ class Normalized(nn.Module):
         return self.network((images - self.mean) / self.std)
 
 
-def load(name: str, device: str | torch.device | None = None) -> nn.Module:
+def load(name: str, device: str | torch.device | None = None, *, fold: bool = True) -> nn.Module:
     """Load an ImageNet classifier, ready to be attacked.
 
     Parameters
@@ -61,13 +62,17 @@ def load(name: str, device: str | torch.device | None = None) -> nn.Module:
         ``"efficientnet_lite2"`` is `humimp.efficientnet_lite`, made for 260 × 260 pixels.
     device
         Where to put it; the CPU by default, ``"auto"`` for a GPU when there is one.
+    fold
+        Whether its batch normalisations are folded into its convolutions, as `folded` does it. If
+        the network is to be trained, say no: steps of folded weights lead elsewhere.
 
     Returns
     -------
     nn.Module
         From images (N, 3, H, W) in [0, 1] to logits (N, 1000); in evaluation mode, and no
-        parameter requires a gradient. Its weights are laid out with the channels last, which on a
-        CPU makes MobileNetV2 with its gradient 1.5 times as fast, and ResNet-50 1.1 times.
+        parameter requires a gradient. Its weights are laid out with the channels last. That and
+        the folding make MobileNetV2 with its gradient 1.7 times as fast on a CPU,
+        EfficientNet-Lite2 1.6 times and ResNet-50 1.3 times.
 
     Raises
     ------
@@ -78,7 +83,7 @@ def load(name: str, device: str | torch.device | None = None) -> nn.Module:
     """
     checks.choice(name, "name", tuple(SIZES))
     state = weights.load(name)
-    network = _NETWORKS.get(name, partial(_torchvision, name))()
+    network = _NETWORKS[name]()
     if name == "efficientnet_lite2":  # the layers have other names there, in the same order
         state = dict(zip(network.state_dict(), state.values(), strict=True))
     missing, unexpected = network.load_state_dict(state, strict=False)
@@ -89,18 +94,87 @@ def load(name: str, device: str | torch.device | None = None) -> nn.Module:
         )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = Normalized(network, *_NORMALISATION.get(name, _IMAGENET)).eval().requires_grad_(False)
+    model: nn.Module = Normalized(network, *_NORMALISATION.get(name, _IMAGENET))
+    model = model.eval().requires_grad_(False)
+    if fold:  # before it goes to a device, so that the weights are the same on each
+        model = folded(model)
     return model.to(device or "cpu", memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _torchvision(name: str) -> nn.Module:
-    """Build a torchvision network with random weights."""
-    return torchvision.models.get_model(name, weights=None)
+def folded(model: nn.Module) -> nn.Module:
+    """Fold each batch normalisation into the convolution before it: the same function, faster.
+
+    In evaluation mode a normalisation is y ↦ (y - μ) γ / σ + β with σ² = variance + ε. A
+    convolution of kernel w and bias b does its work as well with the kernel w γ / σ and the bias
+    (b - μ) γ / σ + β.
+
+    Parameters
+    ----------
+    model
+        A module in evaluation mode. It is copied, not changed.
+
+    Returns
+    -------
+    nn.Module
+        A copy in which ``nn.Identity`` stands in the place of each normalisation that takes what
+        one convolution gives and nothing else takes. All parts keep their names, and all but those
+        convolutions their outputs. New weights are computed in float64, by operations that every
+        processor rounds alike, and then rounded to the old ones' dtype.
+
+    Raises
+    ------
+    ValueError
+        For a model in train mode, or one that `torch.fx` cannot read, such as one whose course
+        depends on its input.
+    """
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
+    checks.model(model)
+    model = copy.deepcopy(model)
+    try:
+        steps = _Tracer().trace(model).nodes
+    except Exception as error:  # whatever the model's own code makes of a symbol for its input
+        raise ValueError(
+            f"model: torch.fx cannot read {type(model).__name__}, so that nothing can be folded; "
+            f"attack it as it is ({error})"
+        ) from error
+    parts = dict(model.named_modules())
+    calls = {step: parts[step.target] for step in steps if step.op == "call_module"}
+    times = Counter(step.target for step in calls)
+    for step, norm in calls.items():
+        if not (isinstance(norm, nn.BatchNorm2d) and norm.affine and norm.track_running_stats):
+            continue
+        before = step.all_input_nodes[0]
+        convolution = calls.get(before)
+        alone = len(before.users) == times[before.target] == times[step.target] == 1
+        if isinstance(convolution, nn.Conv2d) and alone:
+            _fold(norm, convolution)
+            model.set_submodule(step.target, nn.Identity().eval())
+    return model
+
+
+class _Tracer(torch.fx.Tracer):
+    """Reads in which order the parts of a network run, a convolution of any kind being one."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, nn.Conv2d) or super().is_leaf_module(m, module_qualified_name)
+
+
+def _fold(norm: nn.BatchNorm2d, convolution: nn.Conv2d) -> None:
+    """Let a convolution do the work of the normalisation after it."""
+    given = {name: value.double() for name, value in norm.state_dict().items()}
+    scale = given["weight"] / (given["running_var"] + norm.eps).sqrt()
+    old = convolution.weight
+    weight = old.detach().double() * scale.view(-1, 1, 1, 1)
+    bias = 0 if convolution.bias is None else convolution.bias.detach().double()
+    bias = (bias - given["running_mean"]) * scale + given["bias"]
+    convolution.weight = nn.Parameter(weight.to(old.dtype), old.requires_grad)
+    convolution.bias = nn.Parameter(bias.to(old.dtype), old.requires_grad)
 
 
 def _resnet50_he2016() -> nn.Module:
     """Turn torchvision's ResNet-50 into the one of He et al. (2016) as Keras has it."""
-    network = _torchvision("resnet50")
+    network = torchvision.models.resnet50(weights=None)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eps = 1e-3
@@ -109,7 +183,12 @@ def _resnet50_he2016() -> nn.Module:
     return network
 
 
-_NETWORKS = {"resnet50_he2016": _resnet50_he2016, "efficientnet_lite2": EfficientNetLite2}
+_NETWORKS: dict[str, Callable[[], nn.Module]] = {  # with random weights
+    "mobilenet_v2": partial(torchvision.models.mobilenet_v2, weights=None),
+    "efficientnet_lite2": EfficientNetLite2,
+    "resnet50": partial(torchvision.models.resnet50, weights=None),
+    "resnet50_he2016": _resnet50_he2016,
+}
 
 
 def digits_cnn(seed: int = 0) -> nn.Module:

@@ -45,7 +45,7 @@ class EfficientNetLite2(nn.Module):
 
 
 class _Block(nn.Sequential):
-    """Expand the channels, convolve each alone, project; add the input where the shapes agree."""
+    """Expand the channels, convolve each alone, project; add the input if it has the same shape."""
 
     def __init__(self, channels: int, out: int, expansion: int, kernel: int, stride: int) -> None:
         wide = channels * expansion
@@ -54,10 +54,10 @@ class _Block(nn.Sequential):
             _layer(wide, wide, kernel, stride, groups=wide),
             _layer(wide, out)[:2],
         )
+        self.adds = stride == 1 and channels == out
 
     def forward(self, x: Tensor) -> Tensor:
-        y = super().forward(x)
-        return x + y if x.shape == y.shape else y
+        return x + super().forward(x) if self.adds else super().forward(x)
 
 
 class _Same(nn.Conv2d):

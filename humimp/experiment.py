@@ -173,7 +173,7 @@ def theta0(
         In evaluation mode; no parameter requires a gradient.
     """
     digits = images == DIGITS
-    model = digits_network() if digits else classifiers.load(classifier, device)
+    model = digits_network() if digits else classifiers.load(classifier, device, fold=False)
     if path is not None and path.exists():
         model.load_state_dict(safetensors.torch.load(path.read_bytes()))
         return model.eval().requires_grad_(False)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from humimp import classifiers, datasets, weights
+from humimp import classifiers, datasets, features, weights
 
 HAS_REFERENCE = bool(os.environ.get(weights.VARIABLE)) and bool(os.environ.get(datasets.VARIABLE))
 
@@ -56,7 +56,7 @@ def test_the_resnet_of_2016_strides_first_and_subtracts_the_mean_alone(monkeypat
     state = torchvision.models.resnet50(weights=None).state_dict()
     state = {key: value for key, value in state.items() if "num_batches" not in key}
     monkeypatch.setattr(weights, "load", lambda name: state)
-    model = classifiers.load("resnet50_he2016")
+    model = classifiers.load("resnet50_he2016", fold=False)
     network = model.network
     for stage, stride in (("layer1", 1), ("layer2", 2), ("layer3", 2), ("layer4", 2)):
         blocks = network.get_submodule(stage)
@@ -111,6 +111,128 @@ def test_normalized_takes_over_the_mode_and_adds_no_parameters():
     wrapped = classifiers.Normalized(linear(), (0.0,), (1.0,))
     assert set(wrapped.state_dict()) == {"network.1.weight", "network.1.bias"}
     assert wrapped.double().mean.dtype == torch.float64
+
+
+# --- normalisations folded into convolutions ---
+
+
+def random_statistics(network: nn.Module) -> nn.Module:
+    """Give each normalisation of a network other numbers than 0 and 1; in evaluation mode."""
+    generator = torch.Generator().manual_seed(0)
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.weight.data.uniform_(0.5, 1.5, generator=generator)
+            part.bias.data.normal_(0, 0.1, generator=generator)
+            part.running_mean.normal_(0, 0.1, generator=generator)
+            part.running_var.uniform_(0.3, 1.2, generator=generator)
+    return network.eval()
+
+
+def normalisations(model: nn.Module) -> int:
+    return sum(isinstance(part, nn.BatchNorm2d) for part in model.modules())
+
+
+@pytest.mark.parametrize("name", classifiers.SIZES)
+def test_folded_networks_are_the_same_function_with_the_same_gradient(name, monkeypatch):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = random_statistics(classifiers._NETWORKS[name]())
+    state = network.state_dict()
+    monkeypatch.setattr(weights, "load", lambda name: state)
+    plain, fast = classifiers.load(name, fold=False), classifiers.load(name)
+    assert normalisations(plain) > 50
+    assert normalisations(fast) == 0
+    assert [*dict(plain.named_modules())] == [*dict(fast.named_modules())]
+    assert not any(part.training for part in fast.modules())
+    assert not any(parameter.requires_grad for parameter in fast.parameters())
+    images = torch.rand(2, 3, 33, 64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        logits, wanted = fast(images), plain(images)
+    torch.testing.assert_close(logits, wanted, rtol=0, atol=1e-5 * float(wanted.std()))
+
+    plain, images = plain.double(), images.double().requires_grad_()
+    fast = classifiers.folded(plain)
+    logits, wanted = fast(images), plain(images)
+    spread = float(wanted.detach().std())
+    torch.testing.assert_close(logits, wanted, rtol=0, atol=1e-10 * spread)
+    (gradient,) = torch.autograd.grad(logits[:, 7].sum(), images)
+    (expected,) = torch.autograd.grad(wanted[:, 7].sum(), images)
+    torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-10 * float(expected.std()))
+
+
+class Awkward(nn.Module):
+    """Two normalisations that can be folded, and more that cannot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plain = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU())
+        self.grouped = nn.Conv2d(4, 4, 3, groups=2, padding=1, padding_mode="reflect")
+        self.after = nn.BatchNorm2d(4)
+        self.twice = nn.Conv2d(4, 4, 1)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(4) for _ in range(2))
+        self.branching, self.one = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+        self.rectified, self.late = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+        self.any, self.shared, self.other = (
+            nn.Conv2d(4, 4, 1),
+            nn.BatchNorm2d(4),
+            nn.Conv2d(4, 4, 1),
+        )
+        self.first = nn.BatchNorm2d(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.after(self.grouped(self.plain(self.first(x))))
+        x = self.norms[1](self.twice(self.norms[0](self.twice(x))))
+        y = self.branching(x)
+        x = self.late(self.rectified(self.one(y)).relu()) + y
+        return self.shared(self.other(self.shared(self.any(x)))).flatten(1)
+
+
+def test_only_what_one_convolution_gives_to_one_normalisation_is_folded():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = random_statistics(Awkward()).double()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    fast = classifiers.folded(model)
+    gone = [name for name, part in fast.named_modules() if isinstance(part, nn.Identity)]
+    assert gone == ["plain.1", "after"]
+    images = torch.rand(3, 3, 8, 9, dtype=torch.float64)
+    torch.testing.assert_close(fast(images), model(images), rtol=0, atol=1e-12)
+    assert normalisations(model) == 8  # and the model given is as it was
+    assert before.keys() == model.state_dict().keys()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    frozen = classifiers.folded(model.requires_grad_(False).float())
+    assert {(value.dtype, value.requires_grad) for value in frozen.parameters()} == {
+        (torch.float32, False)
+    }
+    assert all(value.requires_grad for value in fast.parameters())
+
+
+@pytest.mark.parametrize("options", [{"affine": False}, {"track_running_stats": False}])
+def test_other_kinds_of_normalisation_stay(options):
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, **options)).eval()
+    assert normalisations(classifiers.folded(model)) == 1
+
+
+def test_features_are_those_of_the_network_that_is_not_folded():
+    images = datasets.photographs(2, 64).images.double()
+    plain = classifiers.load("mobilenet_v2", fold=False).double()
+    wanted = features.of(plain)(images)
+    found = features.of(classifiers.folded(plain))(images)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-10)
+
+
+class Wavering(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1) if x.sum() > 0 else -x.flatten(1)
+
+
+def test_what_cannot_be_folded_is_refused():
+    with pytest.raises(ValueError, match=r"train mode.*call model\.eval"):
+        classifiers.folded(nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)))
+    with pytest.raises(ValueError, match=r"expected a torch\.nn\.Module, got function"):
+        classifiers.folded(lambda x: x)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"cannot read Wavering.*attack it as it is"):
+        classifiers.folded(Wavering().eval())
 
 
 # --- predictions ---
