@@ -47,10 +47,8 @@ class Source(NamedTuple):
 
 def reference(root: Path) -> list[Source]:
     """List the committed results: the paper's settings first, the laptop's last."""
-    profiles = sorted(
-        (path for path in (root / "results").iterdir() if (path / "03_2_pieapp").is_dir()),
-        key=lambda path: (path.name == PROFILE, path.name),
-    )
+    profiles = [path for path in (root / "results").iterdir() if path.is_dir()]
+    profiles.sort(key=lambda path: (path.name == PROFILE, path.name))
     return [
         Source(profile.name, page.name, page)
         for profile in profiles

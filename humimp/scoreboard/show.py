@@ -44,7 +44,7 @@ _LOOKS = dict(
         strict=True,
     )
 )
-_WHOLE = "margin: 0; width: 100%; min-width: 42em; font-size: 0.8em; line-height: 1.3"
+_WHOLE = "margin: 0; width: 100%; font-size: 0.8em; line-height: 1.3"
 _SMALL = "font-size: 0.85em; opacity: 0.8"
 _CELL = "text-align: left; vertical-align: top; padding: 0.35em 0.4em; white-space: normal"
 
@@ -76,7 +76,8 @@ def rules() -> str:
         f"standard errors, *close* within a factor of {NEAR:g}, and *differs* beyond it; a success "
         f"rate within {SAME_POINTS:g} and {NEAR_POINTS:g} percentage points. A claim is "
         f"*reproduced* if each of its inequalities holds by more than {BEYOND:.0f} standard "
-        "errors, *close* if they hold by less, and *differs* if one fails by more. "
+        "errors, *close* if they hold by less (or in one simulated geography only), and *differs* "
+        "if one fails by more. "
         "*Not testable here* is what no run could tell, or none with enough images: fewer than "
         f"{FEWEST}, or errors too wide for a verdict. Numbers of Table 1 are compared with runs at "
         "the paper's settings only, claims with the best run that there is."
@@ -117,12 +118,12 @@ def summary(board: pd.DataFrame) -> Page:
     rows = []
     for heading, row in zip(table.index, table.to_numpy(), strict=True):
         parts = "".join(
-            f'<span title="{word}" style="flex: {count} 0 1.2em; background: {_LOOKS[word][0]}; '
+            f'<span title="{word}" style="flex: {count} 0 1.4em; background: {_LOOKS[word][0]}; '
             f'color: {_LOOKS[word][1]}; text-align: center">{count}</span>'
             for word, count in zip(VERDICTS, row, strict=True)
             if count
         )
-        bar = f'<div style="display: flex; min-width: 16em; line-height: 1.6">{parts}</div>'
+        bar = f'<div style="display: flex; min-width: 9em; line-height: 1.6">{parts}</div>'
         rows.append(
             f'<tr><td style="{_CELL}">{html.escape(str(heading))}</td>'
             f'<td style="{_CELL}; text-align: right">{row.sum()}</td>'
@@ -269,7 +270,7 @@ def _table(headings: Iterable[str], rows: Iterable[str], widths: Iterable[int] =
     group = "".join(f'<col style="width: {width}%"/>' for width in widths)
     head = "".join(f'<th style="{_CELL}">{html.escape(h)}</th>' for h in headings)
     return (
-        f'<table style="{_WHOLE}">'
+        f'<table style="{_WHOLE}{"; min-width: 42em" if group else ""}">'
         + (f"<colgroup>{group}</colgroup>" if group else "")
         + (f"<thead><tr>{head}</tr></thead>" if head else "")
         + f"<tbody>{''.join(rows)}</tbody></table>"

@@ -129,5 +129,5 @@ def write_page(page: Path, **parameters):
 
 @pytest.fixture
 def root(tmp_path):
-    (tmp_path / "results" / "laptop" / "03_2_pieapp").mkdir(parents=True)
+    (tmp_path / "results").mkdir()
     return tmp_path

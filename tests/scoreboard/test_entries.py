@@ -270,9 +270,9 @@ def answers(data, lost, models=12, seed=0):
 @pytest.mark.parametrize(
     ("ours", "pgd", "perc", "verdicts"),
     [
-        (0.1, 0.4, 0.4, (REPRODUCED, REPRODUCED, REPRODUCED)),
-        (0.4, 0.1, 0.5, (DIFFERS, REPRODUCED, DIFFERS)),
-        (0.2, 0.4, 0.02, (REPRODUCED, DIFFERS, DIFFERS)),
+        (0.1, 0.4, 0.4, (CLOSE, CLOSE, CLOSE)),  # one geography is not enough
+        (0.4, 0.1, 0.5, (DIFFERS, CLOSE, DIFFERS)),
+        (0.2, 0.4, 0.02, (CLOSE, DIFFERS, DIFFERS)),
     ],
 )
 def test_smaller_slopes_are_seen(root, digits, ours, pgd, perc, verdicts):
@@ -290,19 +290,20 @@ def test_smaller_slopes_are_seen(root, digits, ours, pgd, perc, verdicts):
     assert said["Training on our attack reduces the bias"] == NOT_TESTABLE  # from where?
 
 
-def test_one_geography_that_contradicts_is_enough(root, digits):
+@pytest.mark.parametrize(("lost", "verdict"), [(0.4, REPRODUCED), (0.02, DIFFERS)])
+def test_other_geographies_count(root, digits, lost, verdict):
     page = root / "results" / "laptop" / "04_3_results"
-    for folder, ours, pgd in ((page, 0.1, 0.4), (page / "deal-1", 0.4, 0.1)):
-        seed = 0 if folder == page else 1
-        data = experiment.by_country("digits", n_train=275, n_test=300, seed=seed).test
-        made = {"Ours": answers(data, ours), "PGD": answers(data, pgd, seed=1)}
-        write_models(folder, made, data.ids)
+    made = {"Ours": answers(digits, 0.2), "PGD": answers(digits, 0.4, seed=1)}
+    write_models(page, made, digits.ids)
+    data = experiment.by_country("digits", n_train=275, n_test=300, seed=1).test
+    made = {"Ours": answers(data, 0.2), "PGD": answers(data, lost, seed=1)}
+    write_models(page / "deal-1", made, data.ids)
     found = Judged(root).line(SMALLER)
-    assert found.verdict == DIFFERS
+    assert found.verdict == verdict
     assert found.run.endswith("2 geographies")
 
 
-@pytest.mark.parametrize(("before", "verdict"), [(0.5, REPRODUCED), (0.05, DIFFERS)])
+@pytest.mark.parametrize(("before", "verdict"), [(0.5, CLOSE), (0.05, DIFFERS)])
 def test_what_training_changes_is_seen(root, digits, before, verdict):
     laptop = root / "results" / "laptop"
     made = {"Ours": answers(digits, 0.2), "PGD": answers(digits, 0.2, seed=1)}

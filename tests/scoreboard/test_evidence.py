@@ -221,25 +221,54 @@ def test_the_convention_of_seeds_is_the_experiment_s():
     assert known.planted.tolist() == real.planted.tolist()
 
 
-def test_own_runs_are_those_that_earlier_pages_show(root, monkeypatch):
+@pytest.fixture
+def project(root):
+    """Four pages, of which the third has the scoreboard."""
     (root / "book").mkdir()
-    names = ["03_1_ssim", "03_2_pieapp", "05_conclusion", "a2_readings"]
-    chapters = "".join(f"  - file: {name}\n" for name in names)
+    code = {name: "1" for name in ("03_1_ssim", "03_2_pieapp", "05_conclusion", "a2_readings")}
+    code["05_conclusion"] = 'scoreboard.own(project, before="05_conclusion")'
+    chapters = "".join(f"  - file: {name}\n" for name in code)
     (root / "_toc.yml").write_text(f"root: index\nchapters:\n{chapters}")
-    for name in names:
-        cell = "" if name == "05_conclusion" else '# %% tags=["parameters"]\nrun = "yours"  # run\n'
-        (root / "book" / f"{name}.py").write_text(f"# %%\n1\n\n{cell}")
+    for name, text in code.items():
+        cell = '# %% tags=["parameters"]\nrun = "yours"  # run\n' if text == "1" else ""
+        (root / "book" / f"{name}.py").write_text(f"# %%\n{text}\n\n{cell}")
+    return Project(root)
+
+
+def test_own_runs_are_those_that_earlier_pages_show(root, project, monkeypatch):
     stamps = {"03_1_ssim": {"run": "reference"}, "03_2_pieapp": {}, "a2_readings": {}}
     folders = {name: root / "runs" / name for name in stamps}
     monkeypatch.setattr(
         evidence.runner, "stamp", lambda page: {"parameters": stamps.get(page.name, {})}
     )
     monkeypatch.setattr(Page, "folder", lambda page, values: folders[page.name])
-    assert evidence.own(Project(root), before="05_conclusion") == []
+    assert evidence.own(project, before="05_conclusion") == []
     for folder in folders.values():
         write_page(folder)
-    (found,) = evidence.own(Project(root), before="05_conclusion")
+    (found,) = evidence.own(project, before="05_conclusion")
     assert found == ("your run", "03_2_pieapp", folders["03_2_pieapp"])
     file = found.folder / "provenance.json"
     file.write_text(file.read_text().replace("complete", "started"))
-    assert evidence.own(Project(root), before="05_conclusion") == []
+    assert evidence.own(project, before="05_conclusion") == []
+
+
+def test_the_page_is_out_of_date_when_an_earlier_page_shows_another_run(project, monkeypatch):
+    monkeypatch.setattr("humimp.pages._contents", lambda folder: "")
+    monkeypatch.setattr("humimp.pages._computing", list)
+
+    def execute(name, fingerprint):
+        metadata = {"humimp": {"fingerprint": fingerprint}}
+        project.page(name).path.write_text(json.dumps({"cells": [], "metadata": metadata}))
+
+    def fingerprints():
+        return [project.page(name).fingerprint({}) for name in ("05_conclusion", "03_2_pieapp")]
+
+    first = fingerprints()
+    execute("03_1_ssim", "a")
+    second = fingerprints()
+    execute("a2_readings", "a")  # comes later
+    assert fingerprints() == second
+    execute("03_1_ssim", "b")
+    third = fingerprints()
+    assert len({first[0], second[0], third[0]}) == 3
+    assert first[1] == second[1] == third[1]  # has no scoreboard

@@ -101,6 +101,7 @@ def test_all_images_that_there_are_leave_nothing_to_chance():
         (870, 900, 100, 1, DIFFERS),
         (16, 16, 100, 0.016, NOT_TESTABLE),  # it might as well be 80 %
         (15, 16, 95.75, 0.016, NOT_TESTABLE),
+        (14, 16, 95.75, 0.016, NOT_TESTABLE),  # beyond two points, and it might as well be 95 %
         (5, 16, 100, 0.016, DIFFERS),
         (300, 300, 100, 0, REPRODUCED),
         (150, 150, 100, 0, CLOSE),
