@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from humimp import checks
-from humimp.attacks._steps import Callback, Model, ask, begin, loss, margin, remember, report
+from humimp.attacks._steps import Callback, Model, ask, begin, loss, margin, remember, report, unit
 from humimp.images import Validation
 from humimp.images import validate as make_valid
 
@@ -21,6 +21,7 @@ def imperceptible(
     steps: int = 100,
     step_size: float = 0.1,
     lam: float = 1.0,
+    normalized: bool = False,
     validate: Validation = "truncate",
     targeted: bool = False,
     callback: Callback | None = None,
@@ -28,8 +29,8 @@ def imperceptible(
     """Attack images by Algorithm 1: gradient ascent on ℓ(θ; x, y) − λ c0(x0, x), Eq. (4).
 
     Before each step the image is tried; once it is misclassified by more than the confidence it
-    is returned. The gradient is taken as it is, not normalised. After the last step the image is
-    returned without another try. ℓ is the cross-entropy.
+    is returned. After the last step the image is returned without another try. ℓ is the
+    cross-entropy.
 
     Parameters
     ----------
@@ -51,6 +52,9 @@ def imperceptible(
         ε.
     lam
         λ ≥ 0, the price of the cost.
+    normalized
+        Whether Δ is divided by its Euclidean length, so that ε is the length of each step. The
+        listing takes it as it is.
     validate
         How line 9 makes a valid image after each step, one of three readings.
 
@@ -113,7 +117,7 @@ def imperceptible(
             (delta,) = torch.autograd.grad(value.sum(), x)  # line 7
         delta = delta[going]
         checks.gradient(delta, "the loss less the ground cost")
-        x = x.detach()[going] + step_size * delta  # line 8
+        x = x.detach()[going] + step_size * (unit(delta) if normalized else delta)  # line 8
         adversarial[active] = make_valid(x, validate)  # line 9
         report(callback, step, adversarial, active)
     return adversarial

@@ -74,6 +74,18 @@ def test_the_gradient_is_not_normalised(setting):
     assert torch.allclose(got[moved], step[moved], rtol=0, atol=1e-15)
 
 
+def test_it_is_normalised_if_asked(setting):
+    model, x, y = setting
+    options = {"cost": distance, "lam": 0.7, "validate": "none", "confidence": 5.0}
+    one = attacks.imperceptible(model, x, y, **options, normalized=True, steps=1, step_size=0.02)
+    two = attacks.imperceptible(model, x, y, **options, normalized=True, steps=2, step_size=0.02)
+    variable = one.clone().requires_grad_()
+    value = F.cross_entropy(model(variable), y, reduction="sum") - 0.7 * distance(x, variable).sum()
+    (delta,) = torch.autograd.grad(value, variable)
+    length = delta.flatten(1).norm(dim=1)[:, None, None, None]
+    assert torch.allclose(two, (one + 0.02 * delta / length).clamp(0, 1), rtol=0, atol=1e-13)
+
+
 @pytest.mark.parametrize("reading", READINGS)
 @pytest.mark.parametrize("confidence", [0.0, 0.3])
 def test_what_stops_early_has_the_margin(setting, reading, confidence):
