@@ -160,6 +160,52 @@ class Saliency:
         return _resize(found, (images.shape[2], images.shape[3]))[:, 0]
 
 
+class Changed:
+    """Whether a network's answer to an image is another than its answer to the original.
+
+    For attacks on one network, asked of a second one, this is transfer: the mean over images is the
+    share on which the second network, which the attack has never seen, is misled too. It does not
+    matter whether that network was right about the original.
+
+    Call it with ``(original, images)``, each (N, C, H, W) in [0, 1]. It returns (N,), 1 where the
+    class of the largest logit changes and 0 elsewhere, in the images' dtype and on their device.
+
+    Parameters
+    ----------
+    model
+        The network: images → logits (N, K), with its normalisation inside, in evaluation mode. It
+        may be on another device than the images. It is left as it is.
+
+    Raises
+    ------
+    ValueError
+        For a model that is no module, so that records could not say by its weights which one was
+        asked, or one in train mode; when called, for bad images or a model that returns no logits.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        if not isinstance(model, nn.Module):
+            raise ValueError(
+                f"model: expected a torch.nn.Module, got {type(model).__name__}; "
+                "load one, as with humimp.classifiers.load"
+            )
+        checks.model(model)
+        self.model = model
+
+    def __call__(self, original: Tensor, images: Tensor) -> Tensor:
+        """Return 1 for each image whose answer changes, else 0, shape (N,)."""
+        checks.pair(original, images)
+        return (self._answers(original) != self._answers(images)).to(images)
+
+    def _answers(self, images: Tensor) -> Tensor:
+        """Return the classes of the largest logits, (N,)."""
+        first = next(self.model.parameters(), images)
+        with torch.no_grad():
+            logits = self.model(images.to(first.device))
+        checks.logits(logits, torch.zeros(len(images), dtype=torch.int64))
+        return logits.argmax(1)
+
+
 @cache
 def _session(path: Path, threads: int, process: int) -> Any:
     """Start onnxruntime for a network: once for each process, as a copy's threads would be gone."""

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from humimp import datasets, distances, runs, weights
+from humimp import datasets, distances, evaluate, runs, weights
 
 LEARNED = {
     "lpips_alex": distances.LPIPS("alex"),
@@ -383,3 +383,93 @@ def test_what_saliency_refuses(monkeypatch, tmp_path):
     monkeypatch.setenv(weights.VARIABLE, str(tmp_path / "nowhere"))
     with pytest.raises(FileNotFoundError, match=weights.VARIABLE):
         saliency(x, x)
+
+
+# --- a change of the answer ---
+
+
+def brightest() -> nn.Module:
+    """Answer with the channel that is brightest in sum; the logits are the sums."""
+    layer = nn.Linear(3, 3, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.eye(3))
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), layer).eval()
+
+
+def test_changed_is_one_where_the_answer_is_another_right_or_wrong():
+    x = torch.tensor([[0.9, 0.1, 0.2], [0.1, 0.9, 0.2], [0.3, 0.1, 0.9]])
+    y = torch.tensor([[0.9, 0.8, 0.0], [0.1, 0.6, 0.7], [0.9, 0.1, 0.3]])
+    x, y = (values.view(3, 3, 1, 1).expand(3, 3, 4, 4) for values in (x, y))
+    assert distances.Changed(brightest())(x, y).tolist() == [0, 1, 1]
+    assert distances.Changed(brightest())(x, x.clone()).tolist() == [0, 0, 0]
+
+
+@given(order=st.permutations(range(4)), which=st.integers(0, 3), double=st.booleans())
+def test_changed_of_a_batch_is_that_of_its_images_and_keeps_the_dtype(order, which, double):
+    dtype = torch.float64 if double else torch.float32
+    generator = torch.Generator().manual_seed(sum(k * one for k, one in enumerate(order)))
+    x, y = torch.rand(2, 4, 3, 5, 6, generator=generator, dtype=dtype)
+    changed = distances.Changed(brightest().to(dtype))
+    together = changed(x, y)
+    assert (together.dtype, together.shape) == (dtype, (4,))
+    literal = x.mean((2, 3)).argmax(1) != y.mean((2, 3)).argmax(1)
+    assert together.tolist() == literal.double().tolist()
+    assert torch.equal(changed(x[order], y[order]), together[order])
+    assert torch.equal(changed(x[which, None], y[which, None]), together[which, None])
+
+
+def test_changed_leaves_the_network_alone_and_lets_no_gradient_through():
+    network = brightest()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    x = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    assert not distances.Changed(network)(x, x.flip(1)).requires_grad
+    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+    assert all(one.grad is None and one.requires_grad for one in network.parameters())
+
+
+def test_records_know_changed_by_the_networks_weights():
+    network, same, other = brightest(), brightest(), brightest()
+    with torch.no_grad():
+        other[2].weight[0, 0] += 1e-6
+    first, second, third = (runs.describe(distances.Changed(one)) for one in (network, same, other))
+    assert list(first) == ["humimp.distances.Changed"]
+    assert first == second
+    assert first != third
+
+
+def test_of_the_attacked_network_changed_is_success_and_a_second_one_is_transfer(tmp_path):
+    x = torch.rand(6, 3, 4, 4, generator=torch.Generator().manual_seed(3))
+    network, other = brightest(), nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten()).eval()
+    labels = network(x).argmax(1)
+    labels[0] = (labels[0] + 1) % 3  # not classified correctly, so not attacked
+
+    def darken(model, images, labels):
+        return images * (1 - 0.25 * nn.functional.one_hot(labels, 3)[:, :, None, None])
+
+    records = evaluate.run(
+        darken, network, (x, labels, [f"image-{k}" for k in range(6)]), out=tmp_path / "run",
+        measures={"own": distances.Changed(network), "other": distances.Changed(other)},
+    )  # fmt: skip
+    attacked = records[records["correct"]]
+    assert records["own"].isna().tolist() == [True, *[False] * 5]
+    assert attacked["own"].tolist() == attacked["success"].astype(float).tolist()
+    assert attacked["own"].mean() > 0
+    assert set(attacked["other"]) <= {0.0, 1.0}
+    assert attacked["other"].tolist() != attacked["own"].tolist()
+
+
+def test_what_changed_refuses():
+    with pytest.raises(
+        ValueError, match=r"model: expected a torch\.nn\.Module, got function; load"
+    ):
+        distances.Changed(lambda x: x)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"model: it is in train mode, .*; call model\.eval\(\)"):
+        distances.Changed(brightest().train())
+    x = torch.zeros(2, 3, 4, 4)
+    changed = distances.Changed(brightest())
+    with pytest.raises(ValueError, match=r"shape of the originals, \(2, 3, 4, 4\), got \(1, 3,"):
+        changed(x, x[:1])
+    with pytest.raises(ValueError, match=r"images: .* to 255; divide by 255"):
+        changed(x, x + 255)
+    with pytest.raises(ValueError, match="logits"):
+        distances.Changed(nn.Identity().eval())(x, x)
