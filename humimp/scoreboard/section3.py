@@ -56,7 +56,7 @@ def _table1(name: str, column: str, evidence: Evidence) -> Finding:
     note = _FEW if word == NOT_TESTABLE else ""
     if not row.as_in_the_paper:
         word, note = NOT_TESTABLE, "a run at the paper's settings"
-    page = "" if row.source.page == TABLE1_PAGES[0] else row.source.page
+    page = row.source.page if row.source.page in TABLE1_PAGES[1:] else ""
     return Finding(word, ours, row.whose, row.stand_in, note, page)
 
 
@@ -79,7 +79,7 @@ def _judged(
         return Finding(NOT_TESTABLE, note="a run of all the attacks that it compares")
     word = claim(differences(company)) if company.n >= FEWEST else NOT_TESTABLE
     stand_ins = dict.fromkeys(row.stand_in for row in company.rows.values() if row.stand_in)
-    page = "" if company.page in (TABLE1_PAGES[0], "03_2_1_rounding") else company.page
+    page = company.page if company.page in TABLE1_PAGES[1:] else ""
     return Finding(
         word, said(company), company.whose, "; ".join(stand_ins),
         _FEW if word == NOT_TESTABLE else "", page,

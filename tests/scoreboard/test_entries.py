@@ -152,6 +152,15 @@ def test_a_missing_profile_falls_back_row_by_row(root):
     assert said.line("At a = 0, ours has the smallest LPIPS").run == few
 
 
+def test_a_verdict_leads_to_the_page_that_made_the_records(root):
+    for page, n in ((PAGE, 20), ("a2_readings", 40)):
+        write_table1(root / "results" / "paper_cpu" / page, PAPERS, n=n, names=[PGD, A0])
+    said = Judged(root)
+    for what in ("PGD (L2): L₁", "At a = 0, ours has larger Lp distances than PGD"):
+        assert said.line(what).page == "a2_readings"
+        assert said.line(what).run == "paper's settings, n = 40"
+
+
 def test_few_scattered_images_have_no_verdict(root):
     write_table1(root / "results" / "paper" / PAGE, PAPERS, n=16, relative=0.9)
     said = Judged(root)

@@ -225,7 +225,7 @@ def test_the_convention_of_seeds_is_the_experiment_s():
 def project(root):
     """Four pages, of which the third has the scoreboard."""
     (root / "book").mkdir()
-    code = {name: "1" for name in ("03_1_ssim", "03_2_pieapp", "05_conclusion", "a2_readings")}
+    code = dict.fromkeys(("03_1_ssim", "03_2_pieapp", "05_conclusion", "a2_readings"), "1")
     code["05_conclusion"] = 'scoreboard.own(project, before="05_conclusion")'
     chapters = "".join(f"  - file: {name}\n" for name in code)
     (root / "_toc.yml").write_text(f"root: index\nchapters:\n{chapters}")
