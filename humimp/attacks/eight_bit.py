@@ -21,7 +21,7 @@ def eight_bit(
     *,
     steps: int = 100,
     step_size: float = 0.03,
-    rounds: int = 8,
+    rounds: int = 12,
     share: float = 0.15,
     cost: Any = None,
     confidence: float = 0.0,
@@ -37,8 +37,8 @@ def eight_bit(
     **Exchange.** To first order a value i that was changed contributes ∇m_i · sign(x_adv − x)_i to
     the margin m = max over i ≠ y of logits_i − logits_y, and one that was not could contribute
     |∇m_i|, for a level each. So in each round the most useful unchanged values are moved by a level
-    and the least useful changed ones, which are more, moved back by one. How many go back is found
-    by bisection. What is misclassified still and has a smaller ground cost is kept.
+    and the least useful changed ones, which are more, moved back by one; useful is what adds much
+    to the margin for the squared distance that it takes. How many go back is found by bisection. What is misclassified still and has a smaller ground cost is kept.
 
     Parameters
     ----------
@@ -192,7 +192,8 @@ class _Exchange:
         changed = self._change != 0
         end = self._start + slope.sign()
         useful = torch.where(~changed & (end >= 0) & (end <= 255), slope.abs(), -1)
-        contributed = torch.where(changed, slope * self._change.sign(), torch.inf)
+        saved = 2 * self._change.abs() - 1  # of the squared distance, by going back a level
+        contributed = torch.where(changed, slope * self._change.sign() / saved, torch.inf)
         count = changed.sum(1)
         self.moved = torch.minimum((share * count).floor(), (useful > 0).sum(1))
         most = int(self.moved.max())
