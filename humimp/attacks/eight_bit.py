@@ -38,7 +38,8 @@ def eight_bit(
     the margin m = max over i ≠ y of logits_i − logits_y, and one that was not could contribute
     |∇m_i|, for a level each. So in each round the most useful unchanged values are moved by a level
     and the least useful changed ones, which are more, moved back by one; useful is what adds much
-    to the margin for the squared distance that it takes. How many go back is found by bisection. What is misclassified still and has a smaller ground cost is kept.
+    to the margin for the squared distance that it takes. How many go back is found by bisection.
+    What is misclassified still and has a smaller ground cost is kept.
 
     Parameters
     ----------
