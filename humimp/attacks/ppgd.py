@@ -174,8 +174,12 @@ def steepest(
     otherwise over the length h. δ is 0 where the gradient is shorter than 10⁻⁴, as in the authors'
     code.
     """
+    delta = torch.zeros_like(images)
+    steep = dot(gradient, gradient).sqrt() >= _FLAT
+    if not bool(steep.any()):  # in the variant "code" most steps of an image that is done
+        return delta
     with torch.enable_grad():
-        x = images.detach().clone().requires_grad_()
+        x = images.detach()[steep].requires_grad_()
         here = embed(features, x)
 
     def change(v: Tensor) -> Tensor:
@@ -189,10 +193,10 @@ def steepest(
         """Return JᵀJv, shape (N, C, H, W)."""
         return torch.autograd.grad(here, x, change(v), retain_graph=True)[0]
 
-    direction = conjugate_gradient(multiply, gradient, cg_steps, _RESIDUAL)
+    direction = conjugate_gradient(multiply, gradient[steep], cg_steps, _RESIDUAL)
     length = change(direction).norm(dim=1)
-    steep = (dot(gradient, gradient).sqrt() >= _FLAT) & (length > 0)
-    return wide(torch.where(steep, size / length, 0)) * direction
+    delta[steep] = wide(torch.where(length > 0, size / length, 0)) * direction
+    return delta
 
 
 def conjugate_gradient(
