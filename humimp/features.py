@@ -11,6 +11,8 @@ network        layers, by torchvision's names                         chosen by
 AlexNet        ``features`` 1, 4, 7, 9, 11, the outputs of its ReLUs  the paper
 ResNet         ``layer1`` to ``layer4``, the outputs of the stages    the paper
 MobileNetV2    ``features`` 1, 3, 6, 13, 18, the last of each size    us, after the ResNet's
+EfficientNet-  ``features`` 1, 4, 7, 15, 22, the last of each size    us, likewise
+Lite2
 anything else  must be named                                          the caller
 =============  =====================================================  =====================
 """
@@ -23,6 +25,7 @@ import torchvision
 from torch import Tensor, nn
 
 from humimp import checks, weights
+from humimp.efficientnet_lite import EfficientNetLite2
 
 _ALEXNET = ("features.1", "features.4", "features.7", "features.9", "features.11")
 _LAYERS: dict[type[nn.Module], tuple[str, ...]] = {
@@ -31,6 +34,7 @@ _LAYERS: dict[type[nn.Module], tuple[str, ...]] = {
     torchvision.models.MobileNetV2: (
         "features.1", "features.3", "features.6", "features.13", "features.18",
     ),
+    EfficientNetLite2: ("features.1", "features.4", "features.7", "features.15", "features.22"),
 }  # fmt: skip
 _EPSILON = 1e-10  # added to each length, as in the authors' code
 
@@ -147,8 +151,9 @@ def of(model: nn.Module, layers: Sequence[str] | None = None, name: str | None =
         Takes images in [0, 1], in evaluation mode. It is used, not copied.
     layers
         Which of its parts' outputs are compared, by their names in ``model.named_modules()``. They
-        may be left out where the model is or contains one of torchvision's AlexNet, ResNet or
-        MobileNetV2, as those of `humimp.classifiers.load` do: see the table above.
+        may be left out where the model is or contains an AlexNet, ResNet or MobileNetV2 of
+        torchvision's, or an EfficientNet-Lite2, as those of `humimp.classifiers.load` do: see the
+        table above.
     name
         What to call it; by default the class of the network.
 
@@ -169,7 +174,7 @@ def of(model: nn.Module, layers: Sequence[str] | None = None, name: str | None =
                 layers = [f"{where}.{layer}".removeprefix(".") for layer in _LAYERS[kind]]
                 return Features(model, layers, name or kind.__name__)
         raise ValueError(
-            f"layers: none are known for {type(model).__name__} (only for torchvision's "
+            f"layers: none are known for {type(model).__name__} (only for "
             f"{', '.join(kind.__name__ for kind in _LAYERS)}); name the parts to compare, out of "
             + ", ".join(part for part, _ in model.named_modules() if part)
         )

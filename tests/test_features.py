@@ -1,6 +1,7 @@
 """NPTM's features: the distance written out place by place, and networks whose layers are named."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from humimp import classifiers, datasets, features, weights
+from humimp.efficientnet_lite import EfficientNetLite2
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -149,13 +151,16 @@ def test_a_vector_counts_as_one_place():
     [
         ("resnet18", ["layer1", "layer2", "layer3", "layer4"]),
         ("mobilenet_v2", [f"features.{k}" for k in (1, 3, 6, 13, 18)]),
+        ("efficientnet_lite2", [f"features.{k}" for k in (1, 4, 7, 15, 22)]),
         ("alexnet", [f"features.{k}" for k in (1, 4, 7, 9, 11)]),
     ],
 )
 def test_known_networks_are_found_inside_their_normalisation(network, parts):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        bare = torchvision.models.get_model(network, weights=None).eval()
+        known = {"efficientnet_lite2": EfficientNetLite2}
+        make = known.get(network) or partial(torchvision.models.get_model, network, weights=None)
+        bare = make().eval()
     model = classifiers.Normalized(bare, MEAN, STD)
     x = torch.rand(2, 3, 64, 64)
     assert features.of(bare).layers == tuple(parts)
