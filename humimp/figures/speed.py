@@ -1,0 +1,124 @@
+"""Speed, side by side: what the benchmarks' records say, and one dot for each comparison."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from humimp.figures import style
+from humimp.figures.table1 import Table
+
+_RATIO = "ratio_median_of_turns"
+
+
+class Side(NamedTuple):
+    """One side of a comparison.
+
+    Attributes
+    ----------
+    name
+        What it is.
+    ratio
+        How many times as long as ours it takes, the median over turns.
+    seconds
+        Per image, the median over turns.
+    peak
+        Memory of a process that does only this at its highest, in bytes; None if not measured.
+    share
+        Of the machine's rate in a matrix product, the share that its arithmetic reaches; None if
+        not measured.
+    """
+
+    name: str
+    ratio: float
+    seconds: float
+    peak: float | None
+    share: float | None
+
+
+def sides(record: Mapping[str, Any]) -> Iterator[Side]:
+    """Find the sides in a benchmark's record, at whatever depth."""
+    for name, inside in record.items():
+        if not isinstance(inside, Mapping):
+            continue
+        if _RATIO in inside:
+            yield Side(
+                name,
+                inside[_RATIO],
+                inside["seconds_median"],
+                inside.get("peak_bytes"),
+                inside.get("share_of_matmul"),
+            )
+        else:
+            yield from sides(inside)
+
+
+def sides_table(found: Sequence[tuple[str, Side]]) -> Table:
+    """Set sides in a table, each behind what was measured.
+
+    Parameters
+    ----------
+    found
+        What was measured, and the side. The name of the former is printed once.
+    """
+    headings = ("Measured", "Side", "s per image", "Ratio", "Peak (MB)", "Share of peak rate (%)")
+    rows = []
+    before = ""
+    for what, side in found:
+        numbers = (
+            f"{side.seconds:.3g}",
+            f"{side.ratio:.2f}",
+            "–" if side.peak is None else f"{side.peak / 1e6:.0f}",
+            "–" if side.share is None else f"{100 * side.share:.0f}",
+        )
+        name = what if what != before else ""
+        rows.append(((name, side.name, *numbers), frozenset[int](), side.ratio == 1))
+        before = what
+    return Table(headings, tuple(rows))
+
+
+def ratios(rows: Sequence[tuple[str, float]]) -> Figure:
+    """Draw how many times as long the other side takes, a dot for each comparison.
+
+    Parameters
+    ----------
+    rows
+        What is compared with what, and the ratio: above 1 where ours is the faster.
+
+    Returns
+    -------
+    Figure
+        A logarithmic axis with a line at 1. Dots on its wrong side are of another colour and shape.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to draw, or a ratio is not above 0.
+    """
+    if not rows or min(ratio for _, ratio in rows) <= 0:
+        raise ValueError(f"rows: expected at least one, with a ratio above 0, got {rows!r}")
+    with style.use():
+        figure = Figure(figsize=(style.COLUMN / 100, 0.6 + 0.27 * len(rows)))
+        axes = figure.subplots()
+        for place, (_, ratio) in enumerate(rows):
+            faster = ratio >= 1
+            color = style.COLORS["blue" if faster else "vermillion"]
+            axes.plot([1, ratio], [place, place], color=color, lw=1.5, zorder=1)
+            axes.plot(ratio, place, "o" if faster else "D", color=color, zorder=2)
+            axes.annotate(
+                f"{ratio:.2g}×" if ratio < 10 else f"{ratio:.0f}×", (ratio, place),
+                xytext=(7 if faster else -7, 0), textcoords="offset points",
+                ha="left" if faster else "right", va="center", fontsize=9,
+            )  # fmt: skip
+        axes.axvline(1, color=style.COLORS["black"], lw=1)
+        axes.set_xscale("log")
+        axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        low, high = min(ratio for _, ratio in rows), max(ratio for _, ratio in rows)
+        axes.set_xlim(min(low, 1) / 1.6, max(high, 1) * 1.8)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(FuncFormatter(lambda _value, _place: ""))
+        axes.set_xlabel("time of the other side, as a multiple of ours")
+        axes.grid(visible=False, axis="y")
+    return figure

@@ -1,0 +1,58 @@
+"""Benchmarks' records become rows and dots."""
+
+import pytest
+
+from humimp.figures import style
+from humimp.figures.speed import Side, ratios, sides, sides_table
+
+
+def side(ratio, **more):
+    return {"seconds_median": 0.5 * ratio, "ratio_median_of_turns": ratio, **more}
+
+
+RECORD = {
+    "commit": "abc",
+    "options": {"images": 3},
+    "measured": {"humimp": side(1.0, peak_bytes=2e8, share_of_matmul=0.5), "other": side(3.0)},
+    "deeper": {"one": {"slow": side(0.25)}},
+}
+
+
+def test_sides_are_found_at_any_depth():
+    assert list(sides(RECORD)) == [
+        Side("humimp", 1.0, 0.5, 2e8, 0.5),
+        Side("other", 3.0, 1.5, None, None),
+        Side("slow", 0.25, 0.125, None, None),
+    ]
+
+
+def test_the_table_has_a_row_per_side_and_names_what_was_measured_once():
+    table = sides_table([("PGD", one) for one in sides(RECORD)])
+    assert [cells for cells, _, _ in table.rows] == [
+        ("PGD", "humimp", "0.5", "1.00", "200", "50"),
+        ("", "other", "1.5", "3.00", "–", "–"),
+        ("", "slow", "0.125", "0.25", "–", "–"),
+    ]
+    assert [quiet for _, _, quiet in table.rows] == [True, False, False]
+
+
+def test_each_comparison_is_a_dot_at_its_ratio_on_its_side_of_one():
+    figure = ratios([("a", 3.1), ("b", 0.5), ("c", 33.0)])
+    (axes,) = figure.axes
+    dots = [line for line in axes.lines if line.get_marker() in ("o", "D")]
+    assert [float(dot.get_xdata()[0]) for dot in dots] == [3.1, 0.5, 33.0]
+    assert [dot.get_marker() for dot in dots] == ["o", "D", "o"]
+    assert dots[0].get_color() != dots[1].get_color()
+    assert [text.get_text() for text in axes.texts] == ["3.1×", "0.5×", "33×"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
+    low, high = axes.get_xlim()
+    assert low < 0.5 < 33 < high
+    assert axes.get_xscale() == "log"
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first row is above
+    assert figure.get_size_inches()[0] == style.COLUMN / 100
+
+
+@pytest.mark.parametrize("rows", [[], [("a", 0.0)]])
+def test_nothing_and_no_ratio_are_refused(rows):
+    with pytest.raises(ValueError, match="rows: expected at least one, with a ratio above 0"):
+        ratios(rows)
