@@ -35,7 +35,7 @@ class Look(NamedTuple):
 
 
 #: The attacks of the paper's Table 1, under the names that the table gives them, the control, and
-#: the later methods that this edition adds.
+#: the later methods that this edition sets beside them.
 LOOKS = {
     "No attack": Look(COLORS["grey"], "x", ":"),
     "PGD (L2)": Look(COLORS["blue"], "s", "--"),
@@ -47,6 +47,7 @@ LOOKS = {
     "NPTM (LPA)": Look(COLORS["black"], "X", "-."),
     "DDN": Look("#332288", "<", "--"),
     "ALMA (LPIPS)": Look("#44AA99", "*", "-."),
+    "8-bit aware": Look("#DC267F", "H", "-"),
 }
 
 # Other attacks take these, in the order in which they are named.
@@ -54,7 +55,6 @@ _SPARE = [
     Look("#8C510A", "h", "-"),
     Look("#882255", ">", "--"),
     Look("#117733", "p", "-."),
-    Look("#DC267F", "H", "-"),
     Look("#808000", "8", "--"),
     Look("#661100", "d", "-."),
 ]
