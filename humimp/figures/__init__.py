@@ -9,6 +9,7 @@ from humimp.figures.figure5 import figure5a
 from humimp.figures.notebook import show_figures
 from humimp.figures.price import price
 from humimp.figures.table1 import table1
+from humimp.figures.transfer import table_by_network, transfer, transfer_rates
 
 __all__ = [
     "figure1",
@@ -19,7 +20,10 @@ __all__ = [
     "price",
     "style",
     "table1",
+    "table_by_network",
     "tradeoff",
+    "transfer",
+    "transfer_rates",
     "whereabouts",
 ]
 
