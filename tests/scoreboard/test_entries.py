@@ -208,6 +208,11 @@ def test_a_rival_that_stands_defences_better_is_seen(root, stronger, claim, monk
     assert Judged(root)[claim] == DIFFERS
 
 
+def test_a_claim_about_few_images_has_no_verdict(root):
+    write_table1(root / "results" / "paper" / PAGE, PAPERS, n=9, names=[A5, PPGD])
+    assert Judged(root)["At a = 5, ours is less perceptible than PPGD"] == NOT_TESTABLE
+
+
 def test_one_image_that_resists_refutes_always(root):
     page = root / "results" / "laptop" / PAGE
     for a, name in enumerate((A0, A1, A5)):
@@ -270,9 +275,10 @@ def digits():
 
 
 def answers(data, lost, models=12, seed=0):
-    """Models that get a share ``lost`` of the poorer half's images wrong, and few of the others."""
+    """Make models that get a share of the poorer half's images wrong (below 0: the richer)."""
     gdp = fairness.income()["gdp"].loc[data.countries].to_numpy()
-    chance = np.where(gdp < np.median(gdp), lost, 0.02)
+    poor = gdp < np.median(gdp) if lost >= 0 else gdp >= np.median(gdp)
+    chance = np.where(poor, abs(lost), 0.02)
     return np.random.default_rng(seed).random((models, len(gdp))) >= chance
 
 
@@ -282,6 +288,7 @@ def answers(data, lost, models=12, seed=0):
         (0.1, 0.4, 0.4, (CLOSE, CLOSE, CLOSE)),  # one geography is not enough
         (0.4, 0.1, 0.5, (DIFFERS, CLOSE, DIFFERS)),
         (0.2, 0.4, 0.02, (CLOSE, DIFFERS, DIFFERS)),
+        (0.2, -0.6, -0.6, (DIFFERS, DIFFERS, CLOSE)),  # bias the other way is bias too
     ],
 )
 def test_smaller_slopes_are_seen(root, digits, ours, pgd, perc, verdicts):
