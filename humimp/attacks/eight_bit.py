@@ -107,11 +107,13 @@ def eight_bit(
         model, images.detach(), labels, margins, steps, step_size, confidence, targeted, callback
     )
     rows = fooled.nonzero().flatten()
+    if not len(rows):
+        return adversarial
     distance = _steps.remember(_squared if cost is None else cost, images.detach())[fooled]
     with torch.no_grad():
         least = distance(adversarial[rows])
     checks.cost(least, len(rows))
-    for number in range(rounds if len(rows) else 0):
+    for number in range(rounds):
         best = adversarial[rows]
         with torch.enable_grad():
             x = best.clone().requires_grad_()
@@ -182,7 +184,8 @@ class _Exchange:
     """One round: which values are moved, and which go back first.
 
     ``moved`` says how many unchanged values of each image are moved by a level along the slope of
-    the margin. Called with how many changed values go back by a level, it returns the image.
+    the margin. Called with how many changed values go back by a level, it returns the image. Of
+    equally useful values the first come first, so that no other image of the batch has a say.
     """
 
     def __init__(self, original: Tensor, image: Tensor, slope: Tensor, share: float) -> None:
@@ -195,15 +198,14 @@ class _Exchange:
         useful = torch.where(~changed & (end >= 0) & (end <= 255), slope.abs(), -1)
         saved = 2 * self._change.abs() - 1  # of the squared distance, by going back a level
         contributed = torch.where(changed, slope * self._change.sign() / saved, torch.inf)
-        count = changed.sum(1)
+        count = changed.sum(1).double()
         self.moved = torch.minimum((share * count).floor(), (useful > 0).sum(1))
         most = int(self.moved.max())
-        first = useful.topk(most).indices
+        first = useful.argsort(dim=1, descending=True, stable=True)[:, :most]
         take = torch.arange(most, device=image.device) < self.moved[:, None]
         steps = slope.sign().gather(1, first) * take
-        self._added = self._change.scatter(1, first, steps)
-        reach = min(2 * most + 5, changed.shape[1])
-        self._back = contributed.topk(reach, largest=False).indices
+        self._added = self._change.scatter_add(1, first, steps)
+        self._back = contributed.argsort(dim=1, stable=True)[:, : 2 * most + 5]
         self._undo = -self._change.sign().gather(1, self._back)
 
     def __call__(self, back: Tensor) -> Tensor:

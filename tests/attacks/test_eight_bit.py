@@ -1,0 +1,364 @@
+"""The 8-bit aware attack against its listing, and a hyperplane, whose fewest levels are known."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from humimp import attacks, costs, images
+
+from .conftest import distance, network, pictures
+
+
+def squared(original, x):
+    return (x - original).flatten(1).square().sum(1)
+
+
+def literal(model, x, y, *, steps, step_size, rounds, share, a, targeted, cost):
+    """Climb and exchange value by value, for one image."""
+
+    def margin(logits):
+        others = torch.cat([logits[:y], logits[y + 1 :]]).max()
+        return logits[y] - others if targeted else others - logits[y]
+
+    def image(levels):
+        return torch.tensor([float(level) for level in levels]).to(x).view(x.shape) / 255
+
+    def far(levels):
+        return float(cost(x[None], image(levels)[None]))
+
+    def wrong(levels):
+        return bool(margin(model(image(levels)[None])[0]) > a)
+
+    start = [round(255 * value) for value in x.flatten().tolist()]
+    if wrong(start):
+        return x
+    z, levels, fooled = x, start, False
+    for _ in range(steps):
+        variable = z[None].clone().requires_grad_()
+        value = F.cross_entropy(model(variable), torch.tensor([y]))
+        (g,) = torch.autograd.grad(-value if targeted else value, variable)
+        z = (z + step_size * g[0] / g[0].norm()).clamp(0, 1)
+        levels = [round(255 * value) for value in z.flatten().tolist()]
+        fooled = wrong(levels)
+        if fooled:
+            break
+    for r in range(rounds if fooled else 0):
+        variable = image(levels)[None].requires_grad_()
+        (g,) = torch.autograd.grad(margin(model(variable)[0]), variable)
+        g = g.flatten().tolist()
+        change = [level - first for level, first in zip(levels, start, strict=True)]
+        changed = [i for i in range(len(g)) if change[i]]
+        ways = {i: (g[i] > 0) - (g[i] < 0) for i in range(len(g))}
+        free = [i for i in ways if not change[i] and ways[i] and 0 <= start[i] + ways[i] <= 255]
+        free.sort(key=lambda i: -abs(g[i]))
+        signs = {i: 1 if change[i] > 0 else -1 for i in changed}
+        changed.sort(key=lambda i: g[i] * signs[i] / (2 * abs(change[i]) - 1))
+        s = min(int(share * (1 - r / rounds) * len(changed)), len(free))
+        low, high = s, 2 * s + 5
+        kept = levels
+        for _ in range(3):
+            t = (low + high) / 2
+            tried = list(levels)
+            for i in free[:s]:
+                tried[i] += ways[i]
+            for i in changed[: int(t)]:
+                tried[i] -= signs[i]
+            success = wrong(tried)
+            if success and far(tried) < far(kept):
+                kept = tried
+            low, high = (t, high) if success else (low, t)
+        levels = kept
+    return image(levels)
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+@pytest.mark.parametrize(
+    ("step_size", "rounds", "share", "a", "cost"),
+    [
+        (0.03, 8, 0.15, 0.0, None),
+        (0.05, 5, 0.5, 0.05, None),
+        (0.1, 12, 0.3, 0.0, distance),
+        (0.2, 0, 0.3, 0.2, None),
+        (0.05, 3, 0.0, 0.0, None),
+    ],
+)
+def test_against_the_listing(setting, targeted, step_size, rounds, share, a, cost):
+    model, x, y = setting[0], setting[1][2:7], setting[2][2:7]
+    if targeted:
+        y = (y + 1) % 4
+    options = {"steps": 40, "step_size": step_size, "rounds": rounds, "share": share}
+    wanted = [
+        literal(
+            model, image, label, **options, a=a, targeted=targeted, cost=cost or squared
+        )
+        for image, label in zip(x, y.tolist(), strict=True)
+    ]  # fmt: skip
+    got = attacks.eight_bit(model, x, y, **options, confidence=a, targeted=targeted, cost=cost)
+    assert torch.allclose(got, torch.stack(wanted), rtol=0, atol=1e-12)
+    assert (got != x).flatten(1).any(1).sum() >= 2  # the test moves something
+    alone = attacks.eight_bit(
+        model, x, y, **options | {"rounds": 0}, confidence=a, targeted=targeted
+    )
+    assert rounds == 0 or (got != alone).any()  # and exchanges something
+
+
+class Hyperplane:
+    """Two classes: logits (0, w·(x − grey) − gap)."""
+
+    def __init__(self, w, gap):
+        self.w, self.gap = w, gap
+        self.image = torch.full((1, *w.shape), 128 / 255, dtype=torch.float64)
+
+    def __call__(self, x):
+        value = ((x - self.image) * self.w).sum((1, 2, 3)) - self.gap
+        return torch.stack([torch.zeros_like(value), value], 1)
+
+    def fewest(self, confidence=0.0):
+        """Return how many levels it takes at least: the most useful values, a level each."""
+        gains = self.w.abs().flatten().sort(descending=True).values.cumsum(0) / 255
+        return int((gains <= self.gap + confidence).sum()) + 1
+
+
+def draw(equal, seed, shape=(3, 8, 8)):
+    w = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return w.sign() if equal else w
+
+
+def moved(got, plane):
+    """Return by how many levels an image differs from the plane's, in all."""
+    return round(float((255 * (got - plane.image)).abs().sum()))
+
+
+@pytest.mark.parametrize("target", [None, 1])
+@pytest.mark.parametrize("confidence", [0.0, 0.05])
+@pytest.mark.parametrize(("equal", "gap", "slack"), [(False, 0.15, 1), (True, 0.1002, 0)])
+def test_nearly_the_fewest_levels_are_moved_across_a_hyperplane(
+    target, confidence, equal, gap, slack
+):
+    for seed in range(2):
+        plane = Hyperplane(draw(equal, seed), gap)
+        label = torch.tensor([0 if target is None else target])
+        got = attacks.eight_bit(
+            plane, plane.image, label, rounds=45, share=0.3, step_size=0.02,
+            confidence=confidence, targeted=target is not None,
+        )  # fmt: skip
+        assert plane(got)[0, 1] > confidence
+        assert (255 * (got - plane.image)).abs().max() < 1.5
+        fewest = plane.fewest(confidence)
+        assert fewest <= moved(got, plane) <= fewest + slack
+        climb = attacks.eight_bit(
+            plane, plane.image, label, rounds=0, step_size=0.02,
+            confidence=confidence, targeted=target is not None,
+        )  # fmt: skip
+        assert moved(climb, plane) > fewest + slack  # it takes an exchange to get there
+
+
+@pytest.mark.parametrize("confidence", [0.0, 0.3])
+@pytest.mark.parametrize("cost", [None, distance])
+def test_the_cost_never_rises_and_what_fools_still_fools(setting, confidence, cost):
+    """Asked of the images that the callback is shown, after the fact."""
+    model, x, y = setting
+    seen = []
+    got = attacks.eight_bit(
+        model, x, y, rounds=6, confidence=confidence, cost=cost,
+        callback=lambda step, now, active: seen.append((step, now, active)),
+    )  # fmt: skip
+    climbed = attacks.eight_bit(model, x, y, rounds=0, confidence=confidence)
+
+    def wrong(x):
+        logits = model(x)
+        others = logits.scatter(1, y[:, None], -torch.inf).amax(1)
+        return others - logits.gather(1, y[:, None])[:, 0] > confidence
+
+    took, exchanged = seen[0][2], [one for one in seen if one[0] > 100]
+    assert torch.equal(took, ~wrong(x))
+    assert [step for step, _, _ in exchanged] == list(range(101, 107))
+    assert all(torch.equal(active, took) for _, _, active in exchanged)
+    assert torch.equal(seen[-1][1], got)
+    assert torch.equal(got[~took], x[~took])
+    prices = [(cost or squared)(x, now)[took] for now in (climbed, *(n for _, n, _ in exchanged))]
+    for _, now, _ in exchanged:
+        assert wrong(now).all()
+        assert torch.equal(images.from_uint8(images.to_uint8(now), now.dtype), now)
+    assert all((after <= before).all() for before, after in pairwise(prices))
+    assert (prices[-1] < prices[0]).sum() >= 4
+
+
+def test_the_climb_stops_where_the_saved_image_first_fools(setting):
+    model, x, y = setting
+    seen = []
+    got = attacks.eight_bit(
+        model, x, y, rounds=0, callback=lambda step, now, active: seen.append((now, active))
+    )
+    for i in range(8):
+        mine = [now[i] for now, active in seen if active[i]]
+        for now in mine[:-1]:
+            assert model(now[None]).argmax() == y[i]
+        if mine:
+            assert torch.equal(mine[-1], got[i])
+            assert model(got[i, None]).argmax() != y[i]
+
+
+def test_the_cost_decides_what_is_kept(setting):
+    """Give the upper half of the image a price, and the lower none."""
+    model, x, y = setting
+
+    def upper(reference, x):
+        return (x - reference)[:, :, :3].flatten(1).square().sum(1)
+
+    plain, priced = (attacks.eight_bit(model, x, y, rounds=20, cost=c) for c in (None, upper))
+    climbed = attacks.eight_bit(model, x, y, rounds=0)
+    assert (upper(x, priced) <= upper(x, climbed)).all()
+    assert upper(x, priced).sum() < 0.99 * upper(x, climbed).sum()
+    assert (squared(x, plain) <= squared(x, priced)).all()
+    assert squared(x, plain).sum() < 0.99 * squared(x, priced).sum()
+    nothing = attacks.eight_bit(model, x, y, cost=lambda reference, x: 0 * squared(reference, x))
+    assert torch.equal(nothing, climbed)
+
+
+def test_a_cost_that_remembers_is_asked_as_such(setting):
+    model, x, y = setting
+
+    class Remembering:
+        def at(self, reference):
+            return attacks._steps.Remembered(distance, reference)
+
+        def __call__(self, *_):
+            raise AssertionError("at is faster")
+
+    got = attacks.eight_bit(model, x, y, cost=Remembering())
+    assert torch.equal(got, attacks.eight_bit(model, x, y, cost=distance))
+
+
+def test_what_is_never_fooled_comes_back_as_the_climb_left_it():
+    w = draw(False, 0)
+    plane = Hyperplane(w, 5)
+    label, x = torch.tensor([0]), plane.image
+    assert torch.equal(attacks.eight_bit(plane, x, label, steps=0), x)
+    got = attacks.eight_bit(plane, x, label, steps=3, step_size=0.05, cost=costs.SSIM())
+    assert torch.equal(got, images.validate(x + 0.15 * w / w.norm(), "round"))
+    assert moved(got, plane) > 0
+
+
+def test_without_gradient_nothing_moves():
+    x, y = pictures(2), torch.tensor([0, 0])
+    bias = torch.tensor([2.0, 0.0], dtype=torch.float64)
+    got = attacks.eight_bit(lambda z: bias + 0 * z.flatten(1)[:, :2], x, y, steps=3)
+    assert torch.equal(got, x)
+
+
+def test_no_value_is_moved_beyond_black_or_white():
+    """At the edge the most useful values cannot move, and others are taken."""
+    w = draw(False, 3)
+    x = torch.where(w > 0.7, 1.0, torch.where(w < -0.7, 0.0, 128 / 255))[None].double()
+    plane = Hyperplane(w, 0.1)
+    plane.image = x
+    got = attacks.eight_bit(plane, x, torch.tensor([0]), rounds=30)
+    assert plane(got)[0, 1] > 0
+    stuck = (w.abs() > 0.7)[None]
+    assert torch.equal(got[stuck], x[stuck])
+    gains = w[~stuck[0]].abs().sort(descending=True).values.cumsum(0) / 255
+    fewest = int((gains <= 0.1).sum()) + 1
+    assert fewest <= moved(got, plane) <= fewest + 2
+
+
+@settings(max_examples=10)
+@given(st.permutations(range(6)), st.integers(0, 5), st.integers(0, 9))
+def test_each_image_is_attacked_as_if_alone(order, which, seed):
+    model, x = network(), pictures(6, seed)
+    y = torch.arange(6) % 4
+    options = {"steps": 20, "step_size": 0.1, "rounds": 4, "share": 0.4}
+    together = attacks.eight_bit(model, x, y, **options)
+    permuted = attacks.eight_bit(model, x[order], y[order], **options)
+    alone = attacks.eight_bit(model, x[which, None], y[which, None], **options)
+    assert torch.equal(permuted, together[order])
+    assert torch.equal(alone, together[which, None])
+
+
+def test_values_of_equal_use_are_taken_as_if_alone():
+    """Of equals the first are taken, however many the other images of the batch take."""
+    w = draw(True, 1)
+    plane = Hyperplane(w, 0.15)
+    many = plane.image.repeat(4, 1, 1, 1)
+    for i in range(1, 4):  # these need more, and start elsewhere
+        many[i] -= i / 255 * w * (torch.arange(192).view(w.shape) < 40 * i)
+    labels = torch.zeros(4, dtype=torch.int64)
+    together = attacks.eight_bit(plane, many, labels, share=0.5)
+    for i in range(4):
+        alone = attacks.eight_bit(plane, many[i, None], labels[:1], share=0.5)
+        assert torch.equal(alone, together[i, None])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_shape_dtype_input_and_model_are_kept(dtype, channels):
+    model, x = network(channels=channels, dtype=dtype), pictures(3, channels=channels, dtype=dtype)
+    with torch.no_grad():
+        y, before = model(x).argmax(1), x.clone()
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    with torch.no_grad():  # the caller's mode must not matter
+        got = attacks.eight_bit(model, x, y)
+    assert (got.dtype, got.shape, got.requires_grad) == (dtype, x.shape, False)
+    assert got.data_ptr() != x.data_ptr()
+    assert torch.equal(images.from_uint8(images.to_uint8(got), dtype), got)
+    assert (model(got).argmax(1) != y).all()
+    assert torch.equal(x, before)
+    assert all(p.grad is None and p.requires_grad for p in model.parameters())
+    assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
+
+
+def test_passes_are_as_few_as_said(setting):
+    """Two forward passes a step, and four a round; what is done leaves the batch."""
+    model, x, y = setting
+    sizes, grads, took = [], [], []
+
+    def counted(images):
+        sizes.append(len(images))
+        grads.append(images.requires_grad)
+        return model(images)
+
+    attacks.eight_bit(
+        counted, x, y, rounds=3, callback=lambda step, _, active: took.append((step, active))
+    )
+    climbing = [int(active.sum()) for step, active in took if step <= 100]
+    assert climbing[0] == 6
+    assert climbing[-1] < 6
+    assert sizes[:2] == [8, 6]  # two are misclassified as they come
+    assert sizes[2 : 2 * len(climbing)] == [n for n in climbing[1:] for _ in range(2)]
+    assert grads[: 2 * len(climbing)] == len(climbing) * [True, False]
+    assert sizes[2 * len(climbing) :] == 3 * 4 * [6]
+    assert grads[2 * len(climbing) :] == 3 * [True, False, False, False]
+    sizes.clear()
+    attacks.eight_bit(counted, x[[3, 6]], y[[3, 6]])
+    assert sizes == [2]
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"model": network().train()}, r"model: it is in train mode"),
+        ({"model": lambda x: network()(x).detach()}, r"model: its logits carry no gradient"),
+        ({"model": lambda x: (x - x).sqrt().flatten(1)[:, :4] - 1}, r"the gradient of the loss"),
+        ({"images": pictures(2) * 255}, r"images: expected values in .*divide by 255"),
+        ({"labels": torch.tensor([0])}, r"labels: expected one for each of the 2 images"),
+        ({"steps": -1}, r"steps: expected a whole number ≥ 0, got -1"),
+        ({"step_size": 0}, r"step_size: expected a finite number above 0, got 0"),
+        ({"rounds": -1}, r"rounds: expected a whole number ≥ 0, got -1"),
+        ({"rounds": 1.5}, r"rounds: expected a whole number ≥ 0, got 1.5"),
+        ({"share": -0.1}, r"share: expected a finite number ≥ 0, got -0.1"),
+        ({"share": 1.1}, r"share: expected a share from 0 to 1, got 1.1"),
+        ({"confidence": -1.0}, r"confidence: expected a finite number ≥ 0, got -1.0"),
+        ({"cost": lambda reference, x: x.sum()}, r"cost: expected"),
+        ({"cost": lambda reference, x: x.flatten(1).sum(1) * torch.nan}, r"cost: .*finite"),
+    ],
+)
+def test_bad_input_is_named(change, match):
+    x = pictures(2)
+    y = network()(x).argmax(1)
+    given = {"model": network(), "images": x, "labels": y, **change}
+    with pytest.raises(ValueError, match=match):
+        attacks.eight_bit(**given)
