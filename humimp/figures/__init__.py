@@ -8,6 +8,7 @@ from humimp.figures.figure4 import figure4
 from humimp.figures.figure5 import figure5a
 from humimp.figures.notebook import show_figures
 from humimp.figures.price import price
+from humimp.figures.reach import reach
 from humimp.figures.table1 import table1
 from humimp.figures.transfer import table_by_network, transfer, transfer_rates
 
@@ -18,6 +19,7 @@ __all__ = [
     "figure4",
     "figure5a",
     "price",
+    "reach",
     "style",
     "table1",
     "table_by_network",
