@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 3.2.1 What the rounding and the price do
 #
-# {doc}`Page 3.2 <03_2_pieapp>` runs Algorithm 1 as the paper has it. This page asks how much of its numbers is due to line 9 of the algorithm, which makes each step a valid image (Table E1), and what the price on the ground cost changes (Table E2). **The ground cost on this page is {glue:text}`cost`,
+# {doc}`Page 3.2 <03_2_pieapp>` runs Algorithm 1 as the paper has it. This page asks how much of its numbers is due to line 9 of the algorithm, which makes each step a valid image (Table E2), and what the price on the ground cost changes (Table E3). **The ground cost on this page is {glue:text}`cost`,
 # {glue:text}`stand_in`.** Neither table is in the paper.
 
 # %% tags=["parameters"]
@@ -25,8 +25,8 @@ size = 224  # side of the square images in pixels; the paper's is 299
 cost = "PieAPP-small"  # ground cost: "PieAPP-small", the paper's "PieAPP", "HaarPSI" or "SSIM"
 steps = 100  # N, the largest number of steps
 step_size = 0.1  # ε, the length of a step
-lam = 1.0  # λ, the price of the ground cost; Table E2 tries others too
-confidence = 5.0  # a, in Table E2
+lam = 1.0  # λ, the price of the ground cost; Table E3 tries others too
+confidence = 5.0  # a, in Table E3
 batch_size = 10  # images at a time; does not change the results
 
 # %% tags=["nbval-ignore-output"]
@@ -139,7 +139,7 @@ glue("ours_none_success", float(by_reading.loc["Ours (a = 0), none", "success_ra
 # ```{glue:figure} tab_readings
 # :name: "tab-readings"
 #
-# **Table E1.** The readings of line 9, on the {glue:text}`n_correct` of {glue:text}`n_images` photographs that {glue:text}`classifier` classifies correctly ({glue:text}`size` × {glue:text}`size` pixels; ground cost {glue:text}`cost`, {glue:text}`stand_in`). *None* means that the attack runs on fractions of levels, and its result is rounded once to be saved. Success is asked of the saved
+# **Table E2.** The readings of line 9, on the {glue:text}`n_correct` of {glue:text}`n_images` photographs that {glue:text}`classifier` classifies correctly ({glue:text}`size` × {glue:text}`size` pixels; ground cost {glue:text}`cost`, {glue:text}`stand_in`). *None* means that the attack runs on fractions of levels, and its result is rounded once to be saved. Success is asked of the saved
 # image. Distances are means over the successes, so rows with few successes speak of easy images only. Not in the paper.
 # ```
 
@@ -186,16 +186,16 @@ glue("lam_many", f"{10_000 * lam:g}")
 # ```{glue:figure} tab_prices
 # :name: "tab-prices"
 #
-# **Table E2.** Algorithm 1 at $a = $ {glue:text}`confidence` under four prices, on the photographs and the classifier of {ref}`Table E1 <tab-readings>`. $c_0$ is the ground cost at the saved image, {glue:text}`cost` ({glue:text}`stand_in`), times 1000. Not in the paper.
+# **Table E3.** Algorithm 1 at $a = $ {glue:text}`confidence` under four prices, on the photographs and the classifier of {ref}`Table E2 <tab-readings>`. $c_0$ is the ground cost at the saved image, {glue:text}`cost` ({glue:text}`stand_in`), times 1000. Not in the paper.
 # ```
 
 # %% [markdown]
 # Without any price, $1000\,c_0$ ends at {glue:text}`cost_zero:.2f`; at $\lambda = $ {glue:text}`lam` it ends at {glue:text}`cost_one:.2f`, at {glue:text}`lam_hundred` at {glue:text}`cost_hundred:.2f`, and at {glue:text}`lam_many` at {glue:text}`cost_many:.1f`. Where a price changes nothing, the gradient of the cost is too
 # small beside that of the loss to be heard; where it makes the cost *larger*, the steps against the cost are so long, at a fixed step size, that they overshoot. {doc}`Page 3.2 <03_2_pieapp>` keeps the paper's $\lambda$ all the same. Which price is right depends on the scale of the cost,
-# because $\lambda$ trades loss for cost in the cost's own unit ({doc}`03_method`). {ref}`Table E11 <tab-lambda>` in the appendix looks at prices about 1, and asks LPIPS and DISTS.
+# because $\lambda$ trades loss for cost in the cost's own unit ({doc}`03_method`). {ref}`Table E16 <tab-lambda>` in the appendix looks at prices about 1, and asks LPIPS and DISTS.
 
 # %% [markdown]
 # ## What came out
 #
 # Two things that the paper credits to the perceptual cost are not seen to come from it. Most of the distance at $a = 0$ is made by the truncation in line 9, and equally so for PGD. And where one step is enough, the cost has no say, since its gradient is zero at the original. What PieAPP-small does in the steps
-# after the first is measured in {doc}`the appendix <a1_pieapp_small>`; what PieAPP itself would do is left open here. Next: {doc}`how geographic bias is measured <04_1_bias_metric>`.
+# after the first is measured in {doc}`the appendix <a1_pieapp_small>`; what PieAPP itself would do is left open here. Next: {doc}`an attack that minds the rounding <03_2_2_eight_bit>`.

@@ -493,13 +493,13 @@ if scale is not None:
 # ```{glue:figure} large_fig_3
 # :name: "fig-3-large"
 #
-# **Figure E3.** Figure 3 in the **reference run at the paper's settings**: photographs of the paper's set (CC BY; `humimp/data/imagenet1000.csv` names their authors) with the label that the ResNet-50 gives them, at true pixels. Ground cost of ours: {glue:text}`large_cost`, a stand-in for PieAPP.
+# **Figure E4.** Figure 3 in the **reference run at the paper's settings**: photographs of the paper's set (CC BY; `humimp/data/imagenet1000.csv` names their authors) with the label that the ResNet-50 gives them, at true pixels. Ground cost of ours: {glue:text}`large_cost`, a stand-in for PieAPP.
 # ```
 #
 # ```{glue:figure} large_fig_4
 # :name: "fig-4-large"
 #
-# **Figure E4.** Figure 4 in the **reference run at the paper's settings**: success rate after JPEG compression and bit-depth reduction, on the photographs of {ref}`Table E1 <tab-1-large>`. Ground cost of ours: {glue:text}`large_cost`, a stand-in for PieAPP.
+# **Figure E5.** Figure 4 in the **reference run at the paper's settings**: success rate after JPEG compression and bit-depth reduction, on the photographs of {ref}`Table E1 <tab-1-large>`. Ground cost of ours: {glue:text}`large_cost`, a stand-in for PieAPP.
 # ```
 
 # %% [markdown]

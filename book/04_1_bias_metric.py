@@ -180,13 +180,13 @@ glue("share_uk", float(100 * places["n"][1] / n_images))
 # ```{glue:figure} fig_pattern
 # :name: "fig-pattern"
 #
-# **Figure E4.** The planted pattern of the **simulated geography**, every pixel a square of {glue:text}`squares` × {glue:text}`squares`. Left: images without it, with room made for it. Middle: with it. Right: the pattern alone, {glue:text}`amplify` times amplified, around grey. Not in the paper.
+# **Figure E8.** The planted pattern of the **simulated geography**, every pixel a square of {glue:text}`squares` × {glue:text}`squares`. Left: images without it, with room made for it. Middle: with it. Right: the pattern alone, {glue:text}`amplify` times amplified, around grey. Not in the paper.
 # ```
 
 # %% [markdown]
 # Over {glue:text}`n_faint` images, the mean $\Delta E_{00}$ is {glue:text}`delta_e:.2f`, {glue:text}`noticed` what is said to be just noticeable. LPIPS (× 1000) is {glue:text}`lpips:.1f` and DISTS (× 1000) {glue:text}`dists:.1f`, on the images {glue:text}`zoom` times enlarged
 # (both want larger images than digits are). In the paper's Table 1, LPIPS (× 1000) goes from {glue:text}`ours_lpips:.1f` for its attack at $a = 0$ to {glue:text}`most_lpips:.1f`, but on photographs, which have texture to hide something in, and digits lie on flat black. So the three measures do not say the same: the pattern is faint as a colour, and
-# {glue:text}`by_lpips`. Whether it can be seen on a good screen, the reader can try on {ref}`Figure E4 <fig-pattern>`.
+# {glue:text}`by_lpips`. Whether it can be seen on a good screen, the reader can try on {ref}`Figure E8 <fig-pattern>`.
 
 # %% [markdown]
 # ## The classifier, and Figure 5a
@@ -329,7 +329,7 @@ glue(
 # ```{glue:figure} tab_rejections
 # :name: "tab-rejections"
 #
-# **Table E3.** How often the F-test at the 5 % level rejects where there is no bias, in percent of {glue:text}`n_deals` **simulated geographies** (± one standard error of the simulation), for three assumptions about the covariance of the countries' accuracies;
+# **Table E8.** How often the F-test at the 5 % level rejects where there is no bias, in percent of {glue:text}`n_deals` **simulated geographies** (± one standard error of the simulation), for three assumptions about the covariance of the countries' accuracies;
 # and the standard deviation of $\hat\beta$. The same {glue:text}`n_images` answers each time. Not in the paper.
 # ```
 
@@ -401,7 +401,7 @@ glue("power_planned_binomial", float(100 * at_planned["1/n"]))
 # ```{glue:figure} fig_power
 # :name: "fig-power"
 #
-# **Figure E5.** How often the F-test at the 5 % level finds a bias, over the size of the bias, with **simulated countries**: {glue:text}`n_draws` draws for each point, shades of two standard errors. Left: with the paper's $\Sigma$, for several numbers of images in all. Right: for 2,000 images and
+# **Figure E9.** How often the F-test at the 5 % level finds a bias, over the size of the bias, with **simulated countries**: {glue:text}`n_draws` draws for each point, shades of two standard errors. Left: with the paper's $\Sigma$, for several numbers of images in all. Right: for 2,000 images and
 # three assumptions about $\Sigma$. Dashed: 5 %, to be expected where there is no bias. Not in the paper.
 # ```
 
@@ -423,7 +423,7 @@ glue("n_models", paper.N_MODELS)
 # ```{glue:figure} tab_p_values
 # :name: "tab-p-values"
 #
-# **Table E4.** The probabilities of the paper's two t-tests under four readings, with {glue:text}`n_models` models trained with each attack. The last two rows: the degrees of freedom, from 1 to 200, with which the printed statistic and the printed
+# **Table E9.** The probabilities of the paper's two t-tests under four readings, with {glue:text}`n_models` models trained with each attack. The last two rows: the degrees of freedom, from 1 to 200, with which the printed statistic and the printed
 # probability agree, given that both are rounded.
 # ```
 

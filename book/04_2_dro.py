@@ -14,7 +14,7 @@
 # # 4.2 DRO algorithms
 #
 # This page explains how the paper trains classifiers on its attacks: Algorithm 2 builds one adversarial data set, Algorithm 3 trains many models on it. It then builds the three data sets of {doc}`Section 4.3 <04_3_results>`, on {glue:text}`what_images` with a **simulated geography**,
-# looks at what is in them ({ref}`Figure E6 <fig-pool>`), and tries the readings of what the listings leave open ({ref}`Table E6 <tab-weights>`).
+# looks at what is in them ({ref}`Figure E10 <fig-pool>`), and tries the readings of what the listings leave open ({ref}`Table E11 <tab-weights>`).
 
 # %% tags=["parameters"]
 run = "yours"  # "yours" computes, "reference" shows the committed results
@@ -100,10 +100,10 @@ here = book.start("04_2_dro")
 # - **The weights are huge.** They go up to $T_1 N$: for 50 000 images and three rounds, to 150 000. A learning rate times 150 000 is no learning rate, so $\alpha P_i$ cannot be meant literally with any usual $\alpha$.
 #
 #   Three readings of the weights are an option of the package, `weighting`. *Normalized*, the default: drawn in proportion to $P$, and steps multiplied by $P / \mathbb{E}[P]$, where $\mathbb{E}[P] = \sum P^2 / \sum P$ is the weight that a draw has on average. So they count twice, as in the listing, and a step is $\alpha\nabla\ell$ on average.
-#   Within one pool this is the literal reading at another learning rate, $\alpha / \mathbb{E}[P]$; so is division by the greatest weight. *Literal*: as printed. *Sampling*: the weights decide the drawing alone. {ref}`Table E6 <tab-weights>` shows what each does.
+#   Within one pool this is the literal reading at another learning rate, $\alpha / \mathbb{E}[P]$; so is division by the greatest weight. *Literal*: as printed. *Sampling*: the weights decide the drawing alone. {ref}`Table E11 <tab-weights>` shows what each does.
 # - **One letter, two things.** The appended triple is written $\{x_i', y_i, P_i\}$ while the text says "with weight $P_i = (k-1)N + i$"; a line above, $P_i$ is the weight of the image that was *drawn*. We read them as two: the old weight for the step, the new one for the pool.
 # - **The originals all but disappear.** After $k$ rounds the $N$ originals have total weight $N$, and the attacks have $1 + 2 + \dots + kN \approx k^2N^2/2$. The chance to draw an original is about $2/(k^2 N)$. From the second round on, nearly everything drawn is an attack, so attacks are made on attacks, and the cost $c_0$ is measured
-#   from an image that was already changed. Neither Eq. (4) nor a price on the *total* change covers that. Final models, too, see almost no clean image. {ref}`Table E5 <tab-pool>` counts.
+#   from an image that was already changed. Neither Eq. (4) nor a price on the *total* change covers that. Final models, too, see almost no clean image. {ref}`Table E10 <tab-pool>` counts.
 # - **Weights grow within a round.** The last image of a round weighs $N - 1$ more than the first, only because of its place in the order.
 # - **The attack is not the maximiser.** Algorithm 1 stops as soon as the label changes by the margin $a$ ({doc}`page 3 <03_method>`), so training sees attacks at the decision boundary, not the worst ones at price $\lambda$. The paper does not say which $a$ it trains with; here it is 0, as for PGD.
 # - **Batches.** The listings take images one at a time. Here the images of a batch are attacked, and their gradients taken, at one and the same $\theta$, and the steps of a batch are added up. With a batch of one it is the listing, and the package's tests hold the one against the other.
@@ -201,21 +201,21 @@ glue(
 # ```{glue:figure} fig_pool
 # :name: "fig-pool"
 #
-# **Figure E6.** One training image with **simulated geography** and what the pools hold of it: the last attack made from it in each round, by attack. The same image was drawn each time, since the drawing depends on the weights alone. Not in the paper.
+# **Figure E10.** One training image with **simulated geography** and what the pools hold of it: the last attack made from it in each round, by attack. The same image was drawn each time, since the drawing depends on the weights alone. Not in the paper.
 # ```
 
 # %% [markdown]
 # ```{glue:figure} tab_pool
 # :name: "tab-pool"
 #
-# **Table E5.** What the three pools hold, round by round; round 0 are the {glue:text}`n_train` originals (**simulated geography**). *Drawn*: the share of Algorithm 3's draws that fall on the round, in percent. *Originals*: how many of the originals the round's images go back to. *$L_2$* and *$c_0$* (here {glue:text}`cost`, × 1000): mean distance from the
+# **Table E10.** What the three pools hold, round by round; round 0 are the {glue:text}`n_train` originals (**simulated geography**). *Drawn*: the share of Algorithm 3's draws that fall on the round, in percent. *Originals*: how many of the originals the round's images go back to. *$L_2$* and *$c_0$* (here {glue:text}`cost`, × 1000): mean distance from the
 # original, so with the changes of all rounds added up; $\Delta E_{00}$: mean colour difference of a pixel.
 # ```
 
 # %% [markdown]
 # Each pool has {glue:text}`n_pool` images. Only {glue:text}`share_clean:.2f` % of the draws of Algorithm 3 fall on an original, and {glue:text}`share_last:.0f` % on the last round. The {glue:text}`n_train` images of the last round go back to {glue:text}`kept_origins` originals; the others have dropped out, as drawing with replacement from a pool
 # that is drawn from again loses some each time. And the attacks add up: with our attack, images of round {glue:text}`rounds` are {glue:text}`grown:.1f` times as far from their original as those of round 1. What a model is trained on is no longer the image plus *one* imperceptible change.
-# {glue:text}`seen` The mean $\Delta E_{00}$ of a pixel is {glue:text}`ours_delta_e:.1f` in the last round of ours, {glue:text}`pgd_delta_e:.1f` of PGD's and {glue:text}`perc_delta_e:.1f` of PerC_AL's (the planted pattern of {doc}`4.1 <04_1_bias_metric>`: {glue:text}`04_1_bias_metric.ipynb::delta_e:.1f`), and {ref}`Figure E6 <fig-pool>` lets the reader look.
+# {glue:text}`seen` The mean $\Delta E_{00}$ of a pixel is {glue:text}`ours_delta_e:.1f` in the last round of ours, {glue:text}`pgd_delta_e:.1f` of PGD's and {glue:text}`perc_delta_e:.1f` of PerC_AL's (the planted pattern of {doc}`4.1 <04_1_bias_metric>`: {glue:text}`04_1_bias_metric.ipynb::delta_e:.1f`), and {ref}`Figure E10 <fig-pool>` lets the reader look.
 
 # %% [markdown]
 # ## What the readings do
@@ -289,7 +289,7 @@ glue("same", "the same" if same < 0.05 else f"the same to {same:.1f} points")
 # ```{glue:figure} tab_readings
 # :name: "tab-weights"
 #
-# **Table E6.** Algorithm 3 under five readings, on PGD's pool ({glue:text}`n_models` models each; **simulated geography**, {glue:text}`what_images`): how many models diverged, and means over the others.
+# **Table E11.** Algorithm 3 under five readings, on PGD's pool ({glue:text}`n_models` models each; **simulated geography**, {glue:text}`what_images`): how many models diverged, and means over the others.
 # ```
 
 # %% [markdown]

@@ -97,14 +97,14 @@ else:
 # %% [markdown]
 # ## Three findings that the paper does not have
 #
-# **Truncation makes much of the distance.** To write an 8-bit image after each step, the paper cuts off fractions of a level, and a cut lowers about half of all values by one whole level, however small the step. In {ref}`Table E1 <tab-readings>`, the floor of one such
+# **Truncation makes much of the distance.** To write an 8-bit image after each step, the paper cuts off fractions of a level, and a cut lowers about half of all values by one whole level, however small the step. In {ref}`Table E2 <tab-readings>`, the floor of one such
 # cut is {glue:text}`03_2_1_rounding.ipynb::share_floor:.0f` % of the $L_2$ distance of our PGD row, and it would be {glue:text}`03_2_1_rounding.ipynb::paper_share_floor:.0f` % of the paper's. So at $a = 0$ the $L_2$ distances of PGD and of the paper's attack
 # say little about either: {glue:text}`03_2_pieapp.ipynb::pgd_l2:.2f` and {glue:text}`03_2_pieapp.ipynb::ours_l2:.2f` in our run. What differs is the length of a step. PGD's is fixed, ours grows with the gradient, and LPIPS and DISTS tell the two apart where $L_2$ hardly does.
 #
 # **At first, the price is not felt.** The cost is flat at the original, so the first step follows the loss alone. For {glue:text}`03_2_1_rounding.ipynb::one_step:.0f` % of the photographs one step is enough, and what decides is the classifier's gradient, not the perceptual measure.
 # {doc}`Page 3.2.1 <03_2_1_rounding>` shows from where on the price tells.
 #
-# **A slope alone says little.** Fifty models trained on one data set make a difference between two trainings significant that another deal of the same images to the countries may not repeat ({ref}`Table E9 <tab-deals>`), and a slope also shrinks when accuracy is lost everywhere.
+# **A slope alone says little.** Fifty models trained on one data set make a difference between two trainings significant that another deal of the same images to the countries may not repeat ({ref}`Table E14 <tab-deals>`), and a slope also shrinks when accuracy is lost everywhere.
 # The accuracy of rich and poor countries, a control that is only fine-tuned, and more than one data set belong beside it.
 
 # %% [markdown]

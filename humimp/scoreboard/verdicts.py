@@ -30,7 +30,7 @@ BEYOND = 2.0
 #: From fewer images than this no standard error is estimated that could be trusted.
 FEWEST = 10
 #: A claim about training that holds in fewer geographies than this is close at best: fifty models
-#: from one deal of the images say nothing of another deal (page 4.3, Table E9).
+#: from one deal of the images say nothing of another deal (page 4.3).
 GEOGRAPHIES = 2
 
 
