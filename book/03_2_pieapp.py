@@ -18,7 +18,7 @@
 
 # %% tags=["parameters"]
 run = "yours"  # "yours" computes, "reference" shows the committed results
-classifier = "mobilenet_v2"  # "mobilenet_v2", "resnet50" or "resnet50_he2016"
+classifier = "mobilenet_v2"  # "mobilenet_v2", "resnet50", "resnet50_he2016" or "efficientnet_lite2"
 images = "photographs"  # "photographs" (20, with the package) or "imagenet1000" (the paper's)
 n_images = 20  # how many of them, from the first on
 sample = 0  # attack a fixed random subset of so many of these; 0 for all
