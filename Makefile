@@ -7,12 +7,13 @@ BIN = .venv/bin
 PAGES = $(wildcard book/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help env book test lab clean
+.PHONY: help env book test bench lab clean
 
 help:
 	@echo "make env    prepare the environment in .venv/ (downloads several GB, once)"
 	@echo "make book   run the notebooks that changed and build the book; PROFILE=laptop or paper"
 	@echo "make test   check the code, the notebooks and the built book"
+	@echo "make bench  measure speed beside what else could be used (quarter of an hour)"
 	@echo "make lab    open the notebooks in JupyterLab"
 	@echo "make clean  remove the built book and the executed notebooks; your records in runs/ stay"
 
@@ -28,6 +29,18 @@ test: env
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# What needs no checkout of others' code; each writes a record to results/benchmarks/.
+bench: .venv/.peers
+	@for run in pgd algorithm1 "algorithm1 --weights small --images 8 --batch 4 --out \
+	    results/benchmarks/algorithm1_small.json" distances defenses scaling page_3_2 \
+	    "dro --images 300 --alone 4"; do \
+	  set -- $$run; name=$$1; shift; $(BIN)/python benchmarks/$$name.py "$$@" || exit 1; done
+
+.venv/.peers: .venv/.ready benchmarks/requirements.txt
+	@.uv/bin/uv pip install -q --python .venv --no-deps --require-hashes \
+	  -r benchmarks/requirements.txt
+	@touch $@
 
 lab: env
 	@cd book && ../$(BIN)/jupyter lab

@@ -42,7 +42,7 @@ OURS = "humimp"
 def arguments() -> argparse.Namespace:
     made = parser(__doc__, "distances")
     add = made.add_argument
-    add("--images", type=int, default=8, help="pairs of images (default 8)")
+    add("--images", type=int, default=4, help="pairs of images (default 4)")
     add("--size", type=int, default=224, help="side of the images in pixels (default 224)")
     add("--repeats", type=int, default=3, help="turns (default 3)")
     return made.parse_args()

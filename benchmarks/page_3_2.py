@@ -1,0 +1,177 @@
+"""Where the time of page 3.2 goes: each attack, measure and defence of a profile, and its floor.
+
+The parameters are those of book/profiles/PROFILE.yml. Each entry is timed alone on a few images,
+all attacked; what the whole page needs is that times the profile's number of images, and for
+measures and defences times the number of attacks too. The floor is the arithmetic of an entry at
+the rate of this machine's matrix product (side_by_side.rate): no arrangement of the same
+convolutions and products in the same precision is faster. Saliency is run by onnxruntime, and
+JPEG by Pillow, whose arithmetic is not counted.
+
+Attacks without an early stop (PerC_AL, DDN, ALMA) take --most-steps steps and are scaled up.
+Where PieAPP's official weights are not to be had, random ones of its width cost the same.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from pieapp import network
+from side_by_side import ROOT, Arithmetic, begin, clock, finish, parser
+from torch import nn
+
+from humimp import attacks, classifiers, costs, datasets, defenses, distances, features, pieapp
+from humimp import images as pictures
+
+PAGE = "03_2_pieapp"
+SOURCES = {"photographs": datasets.photographs, "imagenet1000": datasets.imagenet1000}
+
+
+def arguments() -> argparse.Namespace:
+    made = parser(__doc__, "page_3_2")
+    add = made.add_argument
+    add("--profile", default="laptop", help="laptop (default) or paper")
+    add("--measured", type=int, default=4, help="images to measure on (default 4)")
+    add("--most-steps", type=int, default=20, help="of an attack without a stop (default 20)")
+    options = made.parse_args()
+    if options.profile != "laptop" and options.out.stem == "page_3_2":
+        options.out = options.out.with_name(f"page_3_2_{options.profile}.json")
+    return options
+
+
+def page(profile: str) -> dict[str, Any]:
+    """Read the parameters of the page, the laptop's where the profile has none."""
+    folder = ROOT / "book" / "profiles"
+    both = (yaml.safe_load((folder / f"{name}.yml").read_text()) for name in ("laptop", profile))
+    return {key: value for one in both for key, value in one.get(PAGE, {}).items()}
+
+
+def ground_cost(name: str, device: str) -> Any:
+    """Give the ground cost, PieAPP with random weights."""
+    if name == "PieAPP":
+        return pieapp.Distance(network("random").to(device))
+    return {"PieAPP-small": partial(costs.PieAPP, "small"), "HaarPSI": costs.HaarPSI}.get(
+        name, costs.SSIM
+    )()
+
+
+def entries(
+    options: argparse.Namespace, given: dict[str, Any], model: nn.Module
+) -> dict[str, tuple[Callable[..., Any], float]]:
+    """Give the attacks by name, each with what its time must be multiplied by."""
+    device = options.device
+    phi = features.alexnet(device) if given["nptm_network"] == "AlexNet" else features.of(model)
+    price = ground_cost(given["cost"], device)
+    steps = {"steps": given["steps"], "step_size": given["step_size"]}
+    found: dict[str, tuple[Callable[..., Any], float]] = {
+        "PGD (L2)": (partial(attacks.pgd_l2, **steps), 1.0),
+        "NPTM (PPGD)": (partial(attacks.ppgd, features=phi), 1.0),
+        "NPTM (LPA)": (partial(attacks.lpa, features=phi), 1.0),
+    }
+    for a in given["confidences"]:
+        ours = partial(attacks.imperceptible, cost=price, lam=given["lam"], confidence=a, **steps)
+        found[f"Ours (a = {a:g})"] = ours, 1.0
+    without_stop: dict[str, tuple[Callable[..., Any], int]] = {
+        "PerC_AL": (attacks.perc_al, given["perc_al_steps"]),
+        "PerC_AL (κ = 40)": (partial(attacks.perc_al, confidence=40.0), given["perc_al_steps"]),
+        "DDN": (attacks.ddn, given["ddn_steps"]),
+        "ALMA (LPIPS)": (
+            partial(attacks.alma, cost=costs.LPIPS("alex"), init_cost=1e-5, alpha=0.5),
+            given["alma_steps"],
+        ),
+    }
+    for name, (attack, wanted) in without_stop.items():
+        taken = min(wanted, options.most_steps)
+        found[name] = partial(attack, steps=taken), wanted / taken
+    return found
+
+
+def measure(task: Callable[[], Any], record: dict[str, Any], device: str, n: int) -> dict[str, Any]:
+    """Do something; give seconds an image, and the floor of its arithmetic."""
+    with Arithmetic() as counted:
+        made, seconds = clock(task, device)
+    floor = counted.operations / record["matmul_per_second"]
+    return {"made": made, "seconds": seconds / n, "floor": floor / n}
+
+
+def main() -> None:
+    options = arguments()
+    given = page(options.profile)
+    record = begin(options, page=given)
+    device, n = options.device, options.measured
+    model = classifiers.load(given["classifier"], device=device)
+    x = SOURCES[given["images"]](n, given["size"]).images.to(device)
+    labels = classifiers.predict(model, x)
+    rows: dict[str, dict[str, Any]] = {}
+
+    classifiers.predict(model, x)  # warms up
+    named = entries(options, given, model)
+    for name, (attack, times) in named.items():
+        row = measure(partial(attack, model, x, labels), record, device, n)
+        attacked = row.pop("made")
+        rows[name] = {key: value * times for key, value in row.items()} | {"calls": 1}
+    measures: dict[str, Callable[..., Any]] = {
+        "L1, L2 and L∞": lambda one, other: [
+            norm(one, other) for norm in (distances.l1, distances.l2, distances.linf)
+        ],
+        "LPIPS": distances.LPIPS(),
+        "DISTS": distances.DISTS(),
+        "saliency": distances.Saliency(),
+    }
+    for name, function in measures.items():
+        function(x[:1], attacked[:1])  # warms up
+        rows[name] = measure(partial(function, x, attacked), record, device, n)
+    levels: dict[str, list[Callable[..., Any]]] = {
+        "JPEG": [partial(defenses.jpeg, quality=quality) for quality in given["qualities"]],
+        "bit depths": [partial(defenses.bit_depth, bits=bits) for bits in given["bit_depths"]],
+    }
+    for name, some in levels.items():
+        rows[f"{name}, defending"] = measure(
+            lambda some=some: [one(attacked) for one in some], record, device, n
+        )
+    calls = sum(len(some) for some in levels.values())
+    with torch.no_grad():
+        row = measure(lambda: model(attacked), record, device, n)
+    rows["predictions under them"] = {key: calls * row[key] for key in ("seconds", "floor")}
+    rows["predictions before and after"] = {key: 2 * row[key] for key in ("seconds", "floor")}
+    with tempfile.TemporaryDirectory() as folder:
+
+        def save() -> None:
+            for number, image in enumerate(attacked):
+                pictures.save(image, Path(folder) / f"{number}.png")
+                pictures.load(Path(folder) / f"{number}.png")
+
+        rows["saving and reading the image"] = measure(save, record, device, n)
+
+    for row in rows.values():
+        row.pop("made", None)
+        row["calls"] = row.get("calls", len(named))
+        row["page_seconds"] = row["seconds"] * row["calls"] * given["n_images"]
+        row["page_floor"] = row["floor"] * row["calls"] * given["n_images"]
+    record["measured"] = dict(sorted(rows.items(), key=lambda entry: -entry[1]["page_seconds"]))
+    total = {key: sum(row[key] for row in rows.values()) for key in ("page_seconds", "page_floor")}
+    record["page"] = given
+    record["total"] = total
+    rate = record["matmul_per_second"] / 1e9
+    print(
+        f"page 3.2, profile {options.profile}: {given['n_images']} images of {given['size']}, "
+        f"{given['classifier']}, {given['cost']}\n"
+        f"{record['machine']}, {record['threads']} threads, {rate:.0f} GFLOP/s in a matrix product"
+        f"\n{'':32} {'s an image':>10} {'floor':>8} {'reached':>8} {'s the page':>11} {'share':>6}"
+    )
+    for name, row in record["measured"].items():
+        reached = f"{row['floor'] / row['seconds']:8.0%}" if row["floor"] else f"{'':8}"
+        print(
+            f"{name:32} {row['seconds']:10.3f} {row['floor']:8.3f} {reached} "
+            f"{row['page_seconds']:11.1f} {row['page_seconds'] / total['page_seconds']:6.1%}"
+        )
+    print(f"{'all':32} {'':28} {total['page_seconds']:11.1f}")
+    finish(record, options.out)
+
+
+if __name__ == "__main__":
+    main()
