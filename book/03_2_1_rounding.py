@@ -27,7 +27,7 @@ steps = 100  # N, the largest number of steps
 step_size = 0.1  # ε, the length of a step
 lam = 1.0  # λ, the price of the ground cost; Table E3 tries others too
 confidence = 5.0  # a, in Table E3
-batch_size = 10  # images at a time; does not change the results
+batch_size = 5  # images at a time; does not change the results
 
 # %% tags=["nbval-ignore-output"]
 import re

@@ -32,7 +32,7 @@ rounds = 12  # R, its rounds of exchange
 share = 0.15  # σ, how much of the change it exchanges in the first of them
 ddn_steps = 40  # of DDN; 100 to 1000 in its paper
 perc_al_steps = 40  # of PerC_AL; 1000 in its paper
-batch_size = 10  # images at a time; does not change the results
+batch_size = 5  # images at a time; does not change the results
 
 # %% tags=["nbval-ignore-output"]
 import re

@@ -37,7 +37,7 @@ rounds = 12  # of the 8-bit aware attack
 qualities = [90, 80, 70, 60, 50, 40, 30]  # of JPEG compression, Figure 4
 bit_depths = [7, 6, 5, 4, 3, 2]  # bits per channel, Figure 4
 n_shown = 2  # how many photographs Figure 3 shows
-batch_size = 10  # images at a time; NPTM's noise at the start depends on it
+batch_size = 5  # images at a time; NPTM's noise at the start depends on it
 
 # %% tags=["nbval-ignore-output"]
 import re

@@ -30,7 +30,7 @@ step_size = 0.1  # ε, the length of a step
 lam = 1.0  # λ, the price of the ground cost
 confidences = [0.0, 5.0]  # a, of ours
 perc_al_steps = [20, 40]  # numbers of iterations of PerC_AL to try; 1000 in its paper
-batch_size = 10  # images at a time; NPTM's noise at the start depends on it
+batch_size = 5  # images at a time; NPTM's noise at the start depends on it
 
 # %% tags=["nbval-ignore-output"]
 import re

@@ -227,7 +227,7 @@ class Distance:
 
     Where the time goes, and what is done about it:
 
-    - The reference does not change during an attack, so `at` computes its part once. The first
+    - The reference does not change during an attack, so its part is computed once. The first
       hidden layers are linear, so 2 · hidden numbers per patch are all that must be remembered.
     - Neighbouring patches overlap, so convolutions 1 and 2 run once on the whole image (`_early`).
     - From convolution 4 on, ReLU runs after max-pooling, on a quarter of the values; they commute.
@@ -285,14 +285,11 @@ class Distance:
             If the references are smaller than 64 × 64.
         """
         rows, columns = grid(reference, self.stride)
-        at_once = max(1, self.patches // (rows * columns))
-        with torch.no_grad(), _rounding(self.precision):
-            known = [self.hidden(part) for part in reference.split(at_once)]
-        return FromReference(self, torch.cat(known), reference.shape[1:], at_once)
+        return FromReference(self, reference.detach(), max(1, self.patches // (rows * columns)))
 
-    def errors(self, known: Tensor, images: Tensor) -> Tensor:
-        """Compute the error of each image, given what `hidden` gave for its reference."""
-        score, weight = (known - self.hidden(images)).chunk(2, dim=-1)
+    def errors(self, known: Tensor, hidden: Tensor) -> Tensor:
+        """Compute the error of each image from what `hidden` gives for its reference and it."""
+        score, weight = (known - hidden).chunk(2, dim=-1)
         network = self._network
         return _mean(
             *network.judge(score + network.fc1_score.bias, weight + network.fc1_weight.bias)
@@ -386,11 +383,17 @@ class Distance:
 
 
 class FromReference:
-    """The distance from fixed references; a boolean mask in brackets keeps some of them."""
+    """The distance from fixed references; a boolean mask in brackets keeps some of them.
 
-    def __init__(self, distance: Distance, known: Tensor, shape: torch.Size, at_once: int) -> None:
-        self._distance, self._known = distance, known
-        self._shape, self._at_once = shape, at_once
+    The references' part is computed once, in the first call. An attack's first step is at the
+    references themselves: there, what the images' gradient is taken of is their part, too.
+    """
+
+    def __init__(
+        self, distance: Distance, reference: Tensor, at_once: int, known: Tensor | None = None
+    ) -> None:
+        self._distance, self._reference = distance, reference
+        self._at_once, self._known = at_once, known
 
     def __call__(self, images: Tensor) -> Tensor:
         """Compute the error of each image, shape (N,).
@@ -400,25 +403,35 @@ class FromReference:
         ValueError
             If the images do not have the shape of the references.
         """
-        wanted = (len(self._known), *self._shape)
-        if images.shape != wanted:
+        if images.shape != self._reference.shape:
             raise ValueError(
-                f"images: expected the shape of the references, {wanted}, got "
-                f"{tuple(images.shape)}; where images are dropped, keep[mask] the references too"
+                f"images: expected the shape of the references, {tuple(self._reference.shape)}, "
+                f"got {tuple(images.shape)}; where images are dropped, keep[mask] the references "
+                "too"
             )
-        values = []
+        values, learnt = [], []
+
+        def errors(reference: Tensor, known: Tensor | None, images: Tensor) -> Tensor:
+            if known is None and not torch.equal(images, reference):
+                with torch.no_grad():
+                    known = self._distance.hidden(reference)
+            hidden = self._distance.hidden(images)
+            learnt.append(hidden.detach() if known is None else known)
+            return self._distance.errors(learnt[-1], hidden)
+
+        references, parts = (all_.split(self._at_once) for all_ in (self._reference, images))
+        known = len(parts) * (None,) if self._known is None else self._known.split(self._at_once)
         with _rounding(self._distance.precision):
-            for known, part in zip(
-                self._known.split(self._at_once), images.split(self._at_once), strict=True
-            ):
-                errors = partial(self._distance.errors, known)
+            for reference, one, part in zip(references, known, parts, strict=True):
                 part = part if torch.is_grad_enabled() else part.detach()
-                values.append(_ValueAndGradient.apply(part, errors))
+                values.append(_ValueAndGradient.apply(part, partial(errors, reference, one)))
+        self._known = torch.cat(learnt)
         return torch.cat(values)
 
     def __getitem__(self, keep: Tensor) -> "FromReference":
         """Keep the references that a boolean mask, shape (N,), names."""
-        return FromReference(self._distance, self._known[keep], self._shape, self._at_once)
+        known = None if self._known is None else self._known[keep]
+        return FromReference(self._distance, self._reference[keep], self._at_once, known)
 
 
 class _ValueAndGradient(torch.autograd.Function):

@@ -277,21 +277,35 @@ def spied(monkeypatch):
 
 def test_the_reference_goes_through_once(spied):
     cost = pieapp.Distance(random_network()).at(images(2, 3, 64, 91))
-    assert spied == [4]
     for _ in range(3):
         gradient(lambda _, two: cost(two), None, images(2, 3, 64, 91, seed=1))
     assert spied == 4 * [4]
 
 
+def test_at_the_reference_one_pass_gives_both(spied):
+    network, reference = random_network(), images(2, 3, 64, 91)
+    cost = pieapp.Distance(network, patches=2).at(reference)
+    got = gradient(lambda _, two: cost(two), None, reference)
+    assert spied == 2 * [2]
+    wanted = gradient(lambda one, two: network(one, two), reference, reference)
+    for one, other in zip(got, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+    gradient(lambda _, two: cost(two), None, near(reference))
+    assert spied == 4 * [2]  # and it is remembered
+
+
 def test_memory_is_bounded_by_the_patches_asked_for(spied):
     shape = 3, 3, 64 + 4 * 27, 64  # five patches an image
     cost = pieapp.Distance(random_network(), patches=3).at(images(*shape))
+    with torch.no_grad():
+        cost(images(*shape))
     assert spied == 3 * [2, 3]  # one image at once, in two bands
     spied.clear()
     gradient(lambda _, two: cost(two), None, images(*shape, seed=1))
     assert spied == 3 * [2, 3, 2]  # the first band once more for its gradient
     spied.clear()
-    pieapp.Distance(random_network(), patches=10).at(images(*shape))
+    with torch.no_grad():
+        pieapp.Distance(random_network(), patches=10).at(images(*shape))(images(*shape))
     assert spied == [10, 5]  # whole images together
 
 
@@ -372,7 +386,7 @@ def test_rounding_on_a_gpu_is_asked_for_and_put_back(monkeypatch, precision, wan
     seen, before = [], flags()
     monkeypatch.setattr(pieapp.Distance, "_early", lambda *_: seen.append(flags()) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        pieapp.Distance(random_network(), precision=precision).at(images(1, 3, 64, 64))
+        pieapp.Distance(random_network(), precision=precision)(*images(2, 1, 3, 64, 64))
     assert seen == [(wanted, "ieee")]
     assert flags() == before
 

@@ -1,0 +1,141 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Appendix: speed
+#
+# This page shows how long the package takes beside what a user would run instead: other libraries, the authors' code, and the paper's listings written out as plain loops (Figure E15, Table E20), and how the cost grows with the number of images (Table E21). The numbers are those of committed records, made by the scripts in `benchmarks/`;
+# the page only reads them. **None was made on a GPU**: {glue:text}`machines`.
+
+# %% tags=["hide-input"]
+import json
+
+import pandas as pd
+from myst_nb import glue
+
+from humimp.figures.speed import ratios, sides, sides_table
+from humimp.pages import Project
+
+results = Project.holding("a3_speed").root / "results"
+records = {
+    path.stem: json.loads(path.read_text("utf-8"))
+    for folder in ("benchmarks", "peers")
+    for path in sorted((results / folder).glob("*.json"))
+}
+
+# %% [markdown]
+# ## How it was measured
+#
+# Both sides get the same model, images and options, in one process, and take turns; a ratio is the median over the turns, so what slows the whole machine for a while slows both. Whether the results are equal is checked in the same run, within the tolerance that the record states: same successes, and distances or pixels that agree. A speed-up with
+# other results does not count.
+#
+# The share of the peak rate is the arithmetic of convolutions and matrix products, counted, over the time taken, beside the rate that the same machine reached in a large matrix product just before. Peak memory is that of a fresh process that does one side alone. The machine was not idle when these records were made, so
+# seconds are too long and shares too low; ratios are what to read. `benchmarks/README.md` says how to make each record anew, and where the time goes.
+
+# %% tags=["remove-output", "hide-input"]
+WHAT = {
+    "algorithm1": "Algorithm 1, PieAPP of full width",
+    "algorithm1_small": "Algorithm 1, PieAPP-small",
+    "pgd": "PGD (L₂)",
+    "distances": "Distances",
+    "defenses": "Defences",
+    "perc_al": "PerC_AL",
+    "nptm": "NPTM",
+    "adv_lib": "DDN, ALMA",
+}
+found = [(WHAT[name], side) for name in WHAT if name in records for side in sides(records[name])]
+rows = [(f"{what}: {side.name}", side.ratio) for what, side in found if side.ratio != 1]
+listing = records["dro"]["algorithm_3"]["together"]["ratio"]
+rows += [
+    ("Algorithm 2: as listed", records["dro"]["algorithm_2"]["pgd_l2"]["ratio"]),
+    ("Algorithm 3, fifty models: as listed", listing),
+    (
+        "PieAPP and its gradient: piq",
+        records["pieapp"]["measured"]["Distance, float32"]["ratio_to_piq_median_of_turns"],
+    ),
+]
+glue("fig_ratios", ratios(rows), display=True)
+glue("tab_sides", sides_table(found), display=True)
+glue("n_rows", len(rows))
+slower = [f"{name} ({ratio:.2f})" for name, ratio in rows if ratio < 1]
+glue("slower", "; ".join(slower) or "none")
+glue("n_slower", len(slower))
+for key, name in {"algorithm1": "algorithm1", "small": "algorithm1_small"}.items():
+    glue(f"{key}_ratio", max(side.ratio for side in sides(records[name])))
+glue("listing", listing)
+by_side = {side.name: side for side in sides(records["pgd"])}
+for key, name in {"torchattacks": "torchattacks", "foolbox": "foolbox"}.items():
+    glue(f"{key}_ratio", by_side[name].ratio)
+    glue(f"{key}_equal", by_side[f"{name}, equal steps"].ratio)
+glue("n_pgd", records["pgd"]["options"]["images"])
+used = sorted({record["machine"] for record in records.values() if "machine" in record})
+glue("machines", "; ".join(used))
+unequal = [name for name, record in records.items() if record.get("equal") is False]
+glue("unequal", ", ".join(unequal) or "none")
+
+# %% [markdown]
+# ## Beside others
+#
+# ```{glue:figure} fig_ratios
+# :name: "fig-ratios"
+#
+# **Figure E15.** How many times as long the other side takes, for each of {glue:text}`n_rows` comparisons; right of the line this package is faster. Equal results were checked in the same run. Machines: {glue:text}`machines`.
+# ```
+#
+# ```{glue:figure} tab_sides
+# :name: "tab-sides"
+#
+# **Table E20.** The sides of each comparison that were measured turn by turn, ours in grey with ratio 1: seconds per image (median over turns), ratio to ours, peak memory of a process that does this alone, and the share of the machine's rate in a matrix product.
+# ```
+#
+# - **Algorithm 1** against its listing as one would write it on piq's PieAPP, one image at a time: {glue:text}`algorithm1_ratio:.2f` times at PieAPP's full width, {glue:text}`small_ratio:.2f` times with PieAPP-small. The aim of three is for attacks of many steps, where the reference image's features are computed once; at the paper's settings an image takes one or two steps, and there is little to reuse.
+# - **PGD** with early stop on {glue:text}`n_pgd` images: torchattacks takes {glue:text}`torchattacks_ratio:.0f` times as long and foolbox {glue:text}`foolbox_ratio:.0f` times, because neither lets images go that are done. Step by step, at equal numbers of steps, they are at {glue:text}`torchattacks_equal:.2f` and {glue:text}`foolbox_equal:.2f`: the same arithmetic takes the same time.
+# - **Algorithm 3**: a model takes {glue:text}`listing:.0f` times as long as listed as when fifty are trained together.
+#
+# Lines on which another is faster: {glue:text}`slower`. Records whose results were not equal: {glue:text}`unequal`.
+
+# %% [markdown]
+# ## More images
+
+# %% tags=["remove-output", "hide-input"]
+scaling = records["scaling"]
+grown = pd.DataFrame(
+    {
+        "images": [int(n) for n in scaling["measured"]],
+        "s per image": [f"{one['seconds_median']:.4f}" for one in scaling["measured"].values()],
+        "peak (MB)": [f"{one['peak_bytes'] / 1e6:.0f}" for one in scaling["measured"].values()],
+        "of which data (MB)": [
+            f"{one['data_bytes'] / 1e6:.0f}" for one in scaling["measured"].values()
+        ],
+        "grown beside the data (MB)": [
+            f"{one['grown_bytes'] / 1e6:.0f}" for one in scaling["measured"].values()
+        ],
+    }
+).set_index("images")
+glue("tab_scaling", grown, display=True)
+glue("scaling_size", scaling["options"]["size"])
+glue("scaling_batch", scaling["options"]["batch"])
+glue("scaling_ratio", scaling["cost_of_last_by_first"])
+
+# %% [markdown]
+# ```{glue:figure} tab_scaling
+# :name: "tab-scaling"
+#
+# **Table E21.** PGD (L₂) through `evaluate.run`, {glue:text}`scaling_size` × {glue:text}`scaling_size` pixels, {glue:text}`scaling_batch` at a time, each number of images in a process of its own. The last column is what the memory grew by after a first batch, less the data set itself.
+# ```
+#
+# An image of the largest set costs {glue:text}`scaling_ratio:.2f` times what one of the smallest does, so the cost grows with the number of images and not faster. Memory holds the data set and one batch.
+
+# %% [markdown]
+# ## What came out
+#
+# Of {glue:text}`n_rows` comparisons, the other side is faster in {glue:text}`n_slower`. The large gains come from stopping: images that are done leave the batch. What remains is convolutions, which every library computes with the same routines. No figure here says anything of a GPU; the same scripts take `--device cuda`.
