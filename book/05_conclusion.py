@@ -95,11 +95,14 @@ else:
 #   are smaller than PGD's in {glue:text}`04_3_results.ipynb::lower:s` and larger in {glue:text}`04_3_results.ipynb::higher:s`.
 
 # %% [markdown]
-# ## Three findings that the paper does not have
+# ## Four findings that the paper does not have
 #
 # **Truncation makes much of the distance.** To write an 8-bit image after each step, the paper cuts off fractions of a level, and a cut lowers about half of all values by one whole level, however small the step. In {ref}`Table E2 <tab-readings>`, the floor of one such
 # cut is {glue:text}`03_2_1_rounding.ipynb::share_floor:.0f` % of the $L_2$ distance of our PGD row, and it would be {glue:text}`03_2_1_rounding.ipynb::paper_share_floor:.0f` % of the paper's. So at $a = 0$ the $L_2$ distances of PGD and of the paper's attack
 # say little about either: {glue:text}`03_2_pieapp.ipynb::pgd_l2:.2f` and {glue:text}`03_2_pieapp.ipynb::ours_l2:.2f` in our run. What differs is the length of a step. PGD's is fixed, ours grows with the gradient, and LPIPS and DISTS tell the two apart where $L_2$ hardly does.
+#
+# **Minding the rounding brings more than a perceptual price.** An attack that asks for success of the image as it is saved, and then exchanges levels, has {glue:text}`03_2_2_eight_bit.ipynb::times_lpips:.0f` times less LPIPS, {glue:text}`03_2_2_eight_bit.ipynb::times_dists:.0f` times less DISTS and {glue:text}`03_2_2_eight_bit.ipynb::times_l2:.1f` times less $L_2$ than the paper's reading at $a = 0$, on {glue:text}`03_2_2_eight_bit.ipynb::n:.0f` photographs ({doc}`3.2.2 <03_2_2_eight_bit>`).
+# Judging its exchanges by the perceptual cost {glue:text}`03_2_2_eight_bit.ipynb::adds:s`. After JPEG compression of quality 90, {glue:text}`03_2_2_eight_bit.ipynb::eight_jpeg:.0f` % of its images are still misclassified, where {glue:text}`03_2_2_eight_bit.ipynb::none_jpeg:.0f` % of the unattacked ones are.
 #
 # **At first, the price is not felt.** The cost is flat at the original, so the first step follows the loss alone. For {glue:text}`03_2_1_rounding.ipynb::one_step:.0f` % of the photographs one step is enough, and what decides is the classifier's gradient, not the perceptual measure.
 # {doc}`Page 3.2.1 <03_2_1_rounding>` shows from where on the price tells.
