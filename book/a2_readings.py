@@ -91,7 +91,8 @@ def in_half(measure):
 
 def at_256(measure):
     def resized(x):
-        return F.interpolate(x, 256, mode="bilinear", antialias=True, align_corners=False)
+        small = F.interpolate(x, 256, mode="bilinear", antialias=True, align_corners=False)
+        return small.clamp(0, 1)  # rounding goes beyond
 
     return lambda x, y: measure(resized(x), resized(y))
 
