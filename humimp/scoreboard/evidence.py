@@ -13,7 +13,7 @@ import torch
 
 from humimp import evaluate, fairness, geography, paper, replicates, runner, runs
 from humimp.pages import PROFILE, Project
-from humimp.scoreboard.verdicts import Difference
+from humimp.scoreboard.verdicts import FEWEST, Difference
 
 #: Pages whose records are rows of the paper's Table 1.
 TABLE1_PAGES = ("03_2_pieapp", "a2_readings")
@@ -311,9 +311,12 @@ class Evidence:
         return found
 
     def row(self, name: str, column: str = "success") -> Row | None:
-        """Choose the best run of an attack: at the paper's settings, then of the most images."""
+        """Choose the best run of an attack.
+
+        One of enough images for a verdict, then at the paper's settings, then of the most images.
+        """
         able = [row for row in self.rows if row.name == name and column in row.records]
-        return max(able, key=lambda row: (row.as_in_the_paper, row.images), default=None)
+        return max(able, key=_rank, default=None)
 
     def company(self, names: Iterable[str], columns: Iterable[str] = ()) -> Company | None:
         """Choose the best page that has all these attacks, with these columns."""
@@ -326,7 +329,8 @@ class Evidence:
                     rows.setdefault(row.name, row)
             if all(name in rows for name in names):
                 found = Company({name: rows[name] for name in names})
-                rank = (all(row.as_in_the_paper for row in found.rows.values()), found.n)
+                paper = all(row.as_in_the_paper for row in found.rows.values())
+                rank = (found.n >= FEWEST, paper, found.n)
                 if best is None or rank > best[0]:
                     best = (rank, found)
         return best[1] if best else None
@@ -405,6 +409,11 @@ class Evidence:
             if same and records["id"].tolist() == ids:
                 return records["correct"].to_numpy(dtype=float)
         return None
+
+
+def _rank(row: Row) -> tuple[bool, bool, int]:
+    """Rank a run among those of its attack."""
+    return row.n >= FEWEST, row.as_in_the_paper, row.images
 
 
 def mean(values: Any) -> Difference:

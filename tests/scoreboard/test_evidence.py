@@ -8,6 +8,7 @@ from humimp import experiment, fairness, geography, replicates
 from humimp.pages import Page, Project
 from humimp.scoreboard import evidence
 from humimp.scoreboard.evidence import Company, Evidence, reference
+from humimp.scoreboard.verdicts import FEWEST
 
 from .conftest import (
     LAPTOPS,
@@ -33,6 +34,19 @@ def test_the_paper_s_settings_come_first_then_the_most_images(root):
     assert found.row("PGD (L2)", "lpips").whose == "paper's settings, n = 16"  # has the column
     assert found.row("Ours (a = 0)").whose == "paper's settings, n = 16"
     assert found.row("DDN") is None
+
+
+def test_a_run_of_too_few_images_gives_way_to_one_of_enough(root):
+    page = "03_2_pieapp"
+    write_table1(root / "results" / "laptop" / page, LAPTOPS, n=50)
+    write_table1(root / "results" / "paper_cpu" / page, PAPERS, n=FEWEST - 1)
+    found = Evidence(reference(root))
+    assert found.row("PGD (L2)").whose == "laptop, MobileNetV2, n = 50"
+    assert found.company(["PGD (L2)", "Ours (a = 0)"]).n == 50
+    write_table1(root / "results" / "laptop" / page, LAPTOPS, n=FEWEST - 2)
+    found = Evidence(reference(root))
+    assert found.row("PGD (L2)").whose == f"paper's settings, n = {FEWEST - 1}"
+    assert found.company(["PGD (L2)", "Ours (a = 0)"]).n == FEWEST - 1
 
 
 @pytest.mark.parametrize(
