@@ -306,5 +306,5 @@ for column in ("l1", "l2", "linf", "lpips", "dists"):
 # %% [markdown]
 # ## What came out
 #
-# The PGD row settles line 9: the paper truncates, in every step, and its norms come out. Of the conventions of LPIPS the numbers favour {glue:text}`paper_lpips`, of those of DISTS {glue:text}`paper_dists`: if so, the paper's LPIPS is not the published measure's, and its values are not those that the same images would get elsewhere. For the gradient of ours, they favour {glue:text}`paper_gradient` at $a = $ {glue:text}`least_a` and {glue:text}`paper_gradient_most` at $a = $ {glue:text}`most_a`. The t-tests were paired and one-sided. For $\Sigma$ and $P_i$ the text stands alone.
+# The PGD row settles line 9: the paper truncates, in every step, and its norms come out. Of the conventions of LPIPS the numbers favour {glue:text}`paper_lpips`, of those of DISTS {glue:text}`paper_dists`. (Images handed over in $[0, 1]$ would make the paper's LPIPS another measure than the published one.) For the gradient of ours, they favour {glue:text}`paper_gradient` at $a = $ {glue:text}`least_a` and {glue:text}`paper_gradient_most` at $a = $ {glue:text}`most_a`. The t-tests were paired and one-sided. For $\Sigma$ and $P_i$ the text stands alone.
 # Where two readings are as near, this book follows the listing to the letter.
