@@ -55,8 +55,8 @@ def test_a_name_given_twice_is_refused() -> None:
 
 
 def test_too_many_new_attacks_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"6 attacks .* only 5 spare looks; show fewer"):
-        style.looks([f"attack {k}" for k in range(6)])
+    with pytest.raises(ValueError, match=r"7 attacks .* only 6 spare looks; show fewer"):
+        style.looks([f"attack {k}" for k in range(7)])
 
 
 def test_use_gives_an_opaque_white_figure_and_ends_with_the_block() -> None:
