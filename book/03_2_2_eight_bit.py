@@ -162,7 +162,9 @@ def verdicts(records, judged=None):
     found["success"] = float(eight["success_rate"])
     for column, aim in AIMS.items():
         found[f"times_{column}"] = float(reading[column] / eight[column])
-        found[f"climb_times_{column}"] = float(reading[column] / summary.loc["Climb alone", column])
+        if "Climb alone" in summary.index:
+            climbed = summary.loc["Climb alone", column]
+            found[f"climb_times_{column}"] = float(reading[column] / climbed)
         met = found["success"] == 100 and eight[column] <= aim * reading[column]
         found[f"met_{column}"] = "met" if met else "not met"
     for column in ("lpips", "dists"):
