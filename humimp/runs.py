@@ -293,7 +293,7 @@ def digest(tensors: Iterable[Tensor]) -> str:
     for tensor in tensors:
         tensor = tensor.detach().cpu().contiguous()
         total.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-        total.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()
 
 
