@@ -304,7 +304,7 @@ for key, name in {**places, "perc_al": "PerC_AL", "none": "No attack"}.items():
 
 # %% tags=["remove-output", "hide-input"]
 scale = book.at_scale("03_2_pieapp")
-glue("scale_line", scale.line() if scale else "It has not been computed yet.")
+glue("scale_line", scale.line().replace("**", "") if scale else "It has not been computed yet.")
 large_table, large_says = HTML("<p>Not computed yet.</p>"), "Nothing can be said yet."
 if scale is not None:
     settings = scale.about["parameters"]

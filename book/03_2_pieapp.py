@@ -428,7 +428,7 @@ for key, name in {"perc_al": "PerC_AL", "perc_al_40": "PerC_AL (κ = 40)"}.items
 
 # %% tags=["remove-output", "hide-input"]
 scale = book.at_scale("03_2_pieapp")
-glue("scale_line", scale.line() if scale else "It has not been computed yet.")
+glue("scale_line", scale.line().replace("**", "") if scale else "It has not been computed yet.")
 if scale is not None:
     there = [name for name, _, _ in rows if folder(name, scale).exists()]
     large = pd.concat(evaluate.load(folder(name, scale)) for name in there)

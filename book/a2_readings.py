@@ -248,7 +248,10 @@ scale = book.at_scale("a2_readings")
 if scale is not None:
     kept = [evaluate.load(path.parent) for path in sorted(scale.folder.glob("*/provenance.json"))]
     shown("paper", {one["attack"].iloc[0]: one for one in kept})
-glue("scale", scale.line() if scale else "The paper's settings have not been run yet.")
+glue(
+    "scale",
+    scale.line().replace("**", "") if scale else "The paper's settings have not been run yet.",
+)
 glue("points", POINTS)
 glue("clearly", CLEARLY)
 glue("n_images", n_images)

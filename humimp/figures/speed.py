@@ -116,7 +116,7 @@ def ratios(rows: Sequence[tuple[str, float]]) -> Figure:
         axes.set_yticks(range(len(rows)), [name for name, _ in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         low, high = min(ratio for _, ratio in rows), max(ratio for _, ratio in rows)
-        axes.set_xlim(min(low, 1) / 1.6, max(high, 1) * 1.8)
+        axes.set_xlim(min(low, 1) / 3, max(high, 1) * 2.2)  # room for what is written beside
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(FuncFormatter(lambda _value, _place: ""))
         axes.set_xlabel("time of the other side, as a multiple of ours")
