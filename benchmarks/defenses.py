@@ -43,7 +43,7 @@ def arguments() -> argparse.Namespace:
     add("--classifier", default="mobilenet_v2")
     add("--images", type=int, default=20, help="images (default 20)")
     add("--size", type=int, default=224, help="side of the images in pixels (default 224)")
-    add("--batch", type=int, default=10, help="images in a turn (default 10)")
+    add("--batch", type=int, default=5, help="images in a turn (default 5)")
     return made.parse_args()
 
 
