@@ -430,10 +430,14 @@ for key, name in {"perc_al": "PerC_AL", "perc_al_40": "PerC_AL (κ = 40)"}.items
 scale = book.at_scale("03_2_pieapp")
 glue("scale_line", scale.line().replace("**", "") if scale else "It has not been computed yet.")
 if scale is not None:
-    there = [name for name, _, _ in rows if folder(name, scale).exists()]
+    settings = scale.about["parameters"]
+    listed = [name for name, _, _ in rows if name not in by_confidence]
+    middle = listed.index("DDN") if "DDN" in listed else len(listed)
+    confident = [f"Ours (a = {a:g})" for a in settings["confidences"]]
+    names = [*listed[:middle], *confident, *listed[middle:]]
+    there = [name for name in names if folder(name, scale).exists()]
     large = pd.concat(evaluate.load(folder(name, scale)) for name in there)
     large_attacked = large[large["attack"] != "No attack"]
-    settings = scale.about["parameters"]
     shown_ids = [
         path.stem for path in sorted((folder("No attack", scale) / "images").glob("*.png"))
     ]
