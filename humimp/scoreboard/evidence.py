@@ -96,6 +96,13 @@ class Row:
         """How many were attacked."""
         return int(self.records["correct"].sum())
 
+    def has(self, columns: Iterable[str], defenses: Iterable[str]) -> bool:
+        """Whether the records have these columns, and levels of these defences."""
+        there = [str(column) for column in self.records]
+        return all(c in there for c in columns) and all(
+            any(c.startswith(f"under_{d}_") for c in there) for d in defenses
+        )
+
     @property
     def options(self) -> dict[str, Any]:
         """The attack's options, as the diary describes them."""
@@ -318,14 +325,16 @@ class Evidence:
         able = [row for row in self.rows if row.name == name and column in row.records]
         return max(able, key=_rank, default=None)
 
-    def company(self, names: Iterable[str], columns: Iterable[str] = ()) -> Company | None:
-        """Choose the best page that has all these attacks, with these columns."""
-        names, columns = list(names), list(columns)
+    def company(
+        self, names: Iterable[str], columns: Iterable[str] = (), defenses: Iterable[str] = ()
+    ) -> Company | None:
+        """Choose the best page that has all these attacks, with these columns and defences."""
+        names, columns, defenses = list(names), list(columns), list(defenses)
         best = None
         for source in self.sources:
             rows: dict[str, Row] = {}
             for row in self.rows:
-                if row.source == source and all(c in row.records for c in columns):
+                if row.source == source and row.has(columns, defenses):
                     rows.setdefault(row.name, row)
             if all(name in rows for name in names):
                 found = Company({name: rows[name] for name in names})

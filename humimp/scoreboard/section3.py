@@ -205,22 +205,10 @@ def _strongest(name: str, defense: str, evidence: Evidence) -> Finding:
         return f"{rates[name]:.0f} %; as much or more: {told or 'none'}"
 
     return _judged(
-        _with_defense(evidence, ROWS, defense),
+        evidence.company(ROWS, defenses=[defense]),
         lambda company: [company.stronger(name, other, defense) for other in others],
         said,
     )
-
-
-def _with_defense(evidence: Evidence, names: Sequence[str], *defenses: str) -> Company | None:
-    company = evidence.company(names)
-    if company is None:
-        return None
-    able = all(
-        any(str(c).startswith(f"under_{d}_") for c in row.records)
-        for row in company.rows.values()
-        for d in defenses
-    )
-    return company if able else None
 
 
 def _stronger(name: str, other: str, defenses: Sequence[str], evidence: Evidence) -> Finding:
@@ -233,7 +221,7 @@ def _stronger(name: str, other: str, defenses: Sequence[str], evidence: Evidence
         )
 
     return _judged(
-        _with_defense(evidence, [name, other], *defenses),
+        evidence.company([name, other], defenses=defenses),
         lambda company: [company.stronger(name, other, d) for d in defenses],
         said,
     )
@@ -265,7 +253,7 @@ def _beside_similar(evidence: Evidence) -> Finding:
         return "; ".join(told) or "no pair is alike in LPIPS"
 
     return _judged(
-        _with_defense(evidence, ROWS, "jpeg", "bits"),
+        evidence.company(ROWS, defenses=["jpeg", "bits"]),
         lambda company: [
             company.stronger(ours, rival, defense)
             for ours, rival in _similar(company)

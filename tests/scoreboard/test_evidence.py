@@ -37,6 +37,18 @@ def test_the_paper_s_settings_come_first_then_the_most_images(root):
     assert found.row("DDN") is None
 
 
+def test_a_page_without_a_defence_does_not_hide_one_that_has_it(root):
+    write_table1(root / "results" / "laptop" / "03_2_pieapp", LAPTOPS, n=50)
+    names = ["Ours (a = 0)", "Ours (a = 5)"]
+    for k, name in enumerate(names):
+        folder = root / "results" / "paper_cpu" / "a2_readings" / str(k)
+        write_run(folder, name, {"l1": np.ones(30)}, PAPERS)
+    found = Evidence(reference(root))
+    assert found.company(names).n == 30
+    assert found.company(names, defenses=["jpeg", "bits"]).n == 50
+    assert found.company(names, defenses=["jpeg", "blur"]) is None
+
+
 def test_a_run_of_too_few_images_gives_way_to_one_of_enough(root):
     page = "03_2_pieapp"
     write_table1(root / "results" / "laptop" / page, LAPTOPS, n=50)
