@@ -38,8 +38,8 @@ records = {
 # Both sides get the same model, images and options, in one process, and take turns; a ratio is the median over the turns, so what slows the whole machine for a while slows both. Whether the results are equal is checked in the same run, within the tolerance that the record states: same successes, and distances or pixels that agree. A speed-up with
 # other results does not count.
 #
-# The share of the peak rate is the arithmetic of convolutions and matrix products, counted, over the time taken, beside the rate that the same machine reached in a large matrix product just before. Peak memory is that of a fresh process that does one side alone. The machine was not idle when these records were made, so
-# seconds are too long and shares too low; ratios are what to read. `benchmarks/README.md` says how to make each record anew, and where the time goes.
+# The share of the peak rate is the arithmetic of convolutions and matrix products, counted, over the time taken, beside the rate that the same machine reached in a large matrix product just before. Peak memory is that of a fresh process that does one side alone. Each record holds the machine's load; PGD's was made on a busy machine, so its
+# seconds are too long and its shares too low, and its ratios are what to read. `benchmarks/README.md` says how to make each record anew, and where the time goes.
 
 # %% tags=["remove-output", "hide-input"]
 WHAT = {
