@@ -30,25 +30,19 @@ confidence = 5.0  # a, in Table E3
 batch_size = 5  # images at a time; does not change the results
 
 # %% tags=["nbval-ignore-output"]
-import re
-from functools import cache, partial
+from functools import cache
 
 import pandas as pd
 from myst_nb import glue
 
-from humimp import attacks, book, classifiers, costs, datasets, evaluate, paper
+from humimp import attacks, book, classifiers, datasets, evaluate, experiment, paper
 from humimp.distances import l1, l2, linf
 from humimp.figures import table1
 
 here = book.start("03_2_1_rounding")
 
 # %% tags=["hide-input"]
-price = {
-    "PieAPP-small": partial(costs.PieAPP, "small"),
-    "PieAPP": costs.PieAPP,
-    "HaarPSI": costs.HaarPSI,
-    "SSIM": costs.SSIM,
-}[cost]()
+price = experiment.COSTS[cost]()
 common = {"steps": steps, "step_size": step_size}
 ours = common | {"cost": price, "lam": lam}
 norms = {"l1": l1, "l2": l2, "linf": linf}
@@ -66,7 +60,7 @@ def dataset():
 
 
 def evaluated(name, attack, options, measures=norms):
-    folder = here.folder / re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    folder = here.folder / book.slug(name)
     about = {"classifier": classifier, "images": images, "n": n_images, "size": size}
     return evaluate.run(
         attack, model, dataset, out=folder, options=options, about=about, measures=measures,

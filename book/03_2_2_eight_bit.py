@@ -35,26 +35,20 @@ perc_al_steps = 40  # of PerC_AL; 1000 in its paper
 batch_size = 5  # images at a time; does not change the results
 
 # %% tags=["nbval-ignore-output"]
-import re
 from functools import cache, partial
 
 import pandas as pd
 from IPython.display import HTML
 from myst_nb import glue
 
-from humimp import attacks, book, classifiers, costs, datasets, defenses, evaluate
+from humimp import attacks, book, classifiers, datasets, defenses, evaluate, experiment
 from humimp.distances import DISTS, LPIPS, l1, l2, linf
 from humimp.figures import reach, table1
 
 here = book.start("03_2_2_eight_bit")
 
 # %% tags=["hide-input"]
-price = {
-    "PieAPP-small": partial(costs.PieAPP, "small"),
-    "PieAPP": costs.PieAPP,
-    "HaarPSI": costs.HaarPSI,
-    "SSIM": costs.SSIM,
-}[cost]()
+price = experiment.COSTS[cost]()
 measures = {"l1": l1, "l2": l2, "linf": linf, "lpips": LPIPS(), "dists": DISTS(), "cost": price}
 mild = {
     "jpeg_90": partial(defenses.jpeg, quality=90),
@@ -75,7 +69,7 @@ def dataset():
 
 
 def folder(name, run=here):
-    return run.folder / re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return run.folder / book.slug(name)
 
 
 def evaluated(name, attack, options):
@@ -304,7 +298,7 @@ for key, name in {**places, "perc_al": "PerC_AL", "none": "No attack"}.items():
 
 # %% tags=["remove-output", "hide-input"]
 scale = book.at_scale("03_2_pieapp")
-glue("scale_line", scale.line().replace("**", "") if scale else "It has not been computed yet.")
+glue("scale_line", scale.plain() if scale else "It has not been computed yet.")
 large_table, large_says = HTML("<p>Not computed yet.</p>"), "Nothing can be said yet."
 if scale is not None:
     settings = scale.about["parameters"]

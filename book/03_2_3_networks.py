@@ -36,14 +36,23 @@ rounds = 12  # of the 8-bit aware attack
 batch_size = 3  # images at a time; NPTM's noise at the start depends on it
 
 # %% tags=["nbval-ignore-output"]
-import re
 from functools import cache, partial
 
 import pandas as pd
 from IPython.display import Markdown, display
 from myst_nb import glue
 
-from humimp import attacks, book, classifiers, costs, datasets, evaluate, features, paper
+from humimp import (
+    attacks,
+    book,
+    classifiers,
+    costs,
+    datasets,
+    evaluate,
+    experiment,
+    features,
+    paper,
+)
 from humimp.distances import DISTS, LPIPS, Changed, l1, l2, linf
 from humimp.figures import table_by_network, transfer, transfer_rates
 from humimp.figures.table1 import Table
@@ -62,12 +71,7 @@ here = book.start("03_2_3_networks")
 # share is the success rate.
 
 # %% tags=["hide-input"]
-price = {
-    "PieAPP-small": partial(costs.PieAPP, "small"),
-    "PieAPP": costs.PieAPP,
-    "HaarPSI": costs.HaarPSI,
-    "SSIM": costs.SSIM,
-}[cost]()
+price = experiment.COSTS[cost]()
 titles = {
     "mobilenet_v2": "MobileNetV2",
     "efficientnet_lite2": "EfficientNet-Lite2",
@@ -94,8 +98,7 @@ def measures():
 
 
 def folder(network, name, run=here):
-    row = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    return run.folder / f"{network}-{row}"
+    return run.folder / f"{network}-{book.slug(name)}"
 
 
 def evaluated(network, name, attack, options):

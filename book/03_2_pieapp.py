@@ -40,14 +40,24 @@ n_shown = 2  # how many photographs Figure 3 shows
 batch_size = 5  # images at a time; NPTM's noise at the start depends on it
 
 # %% tags=["nbval-ignore-output"]
-import re
 from functools import cache, partial
 
 import pandas as pd
 import torch
 from myst_nb import glue
 
-from humimp import attacks, book, classifiers, costs, datasets, defenses, evaluate, features, paper
+from humimp import (
+    attacks,
+    book,
+    classifiers,
+    costs,
+    datasets,
+    defenses,
+    evaluate,
+    experiment,
+    features,
+    paper,
+)
 from humimp.distances import DISTS, LPIPS, Saliency, l1, l2, linf
 from humimp.figures import figure3, figure4, table1
 from humimp.images import load
@@ -107,12 +117,7 @@ def fgsm(model, images, labels, *, levels=1):
 
 
 # %% tags=["hide-input"]
-price = {
-    "PieAPP-small": partial(costs.PieAPP, "small"),
-    "PieAPP": costs.PieAPP,
-    "HaarPSI": costs.HaarPSI,
-    "SSIM": costs.SSIM,
-}[cost]()
+price = experiment.COSTS[cost]()
 
 
 @cache
@@ -174,7 +179,7 @@ def dataset():
 
 
 def folder(name, run=here):
-    return run.folder / re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return run.folder / book.slug(name)
 
 
 def evaluated(name, attack, options):
@@ -428,7 +433,7 @@ for key, name in {"perc_al": "PerC_AL", "perc_al_40": "PerC_AL (κ = 40)"}.items
 
 # %% tags=["remove-output", "hide-input"]
 scale = book.at_scale("03_2_pieapp")
-glue("scale_line", scale.line().replace("**", "") if scale else "It has not been computed yet.")
+glue("scale_line", scale.plain() if scale else "It has not been computed yet.")
 if scale is not None:
     settings = scale.about["parameters"]
     listed = [name for name, _, _ in rows if name not in by_confidence]

@@ -33,13 +33,12 @@ perc_al_steps = [20, 40]  # numbers of iterations of PerC_AL to try; 1000 in its
 batch_size = 5  # images at a time; NPTM's noise at the start depends on it
 
 # %% tags=["nbval-ignore-output"]
-import re
-from functools import cache, partial
+from functools import cache
 
 import torch.nn.functional as F
 from myst_nb import glue
 
-from humimp import attacks, book, classifiers, costs, datasets, evaluate, features, paper
+from humimp import attacks, book, classifiers, datasets, evaluate, experiment, features, paper
 from humimp.distances import DISTS, LPIPS, l1, l2, linf
 from humimp.figures.readings import CLEARLY, POINTS, Candidate, factor, favoured, readings
 
@@ -63,12 +62,7 @@ here = book.start("a2_readings")
 # | Algorithm 2, $P_i$ | each image gets a weight | literal, or normalised |
 
 # %% tags=["hide-input"]
-price = {
-    "PieAPP-small": partial(costs.PieAPP, "small"),
-    "PieAPP": costs.PieAPP,
-    "HaarPSI": costs.HaarPSI,
-    "SSIM": costs.SSIM,
-}[cost]()
+price = experiment.COSTS[cost]()
 common = {"steps": steps, "step_size": step_size, "validate": "truncate"}
 ours = common | {"confidence": 0.0, "cost": price, "lam": lam}
 
@@ -97,16 +91,12 @@ def at_256(measure):
     return lambda x, y: measure(resized(x), resized(y))
 
 
-def folder(name):
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
 def evaluated(name, attack, options, n=n_images, measures=None):
     about = {"classifier": classifier, "images": images, "n": n_images, "size": size}
     if n < n_images:
         about |= {"sample": n}
     return evaluate.run(
-        attack, model, lambda: datasets.sample(whole(), n), out=here.folder / folder(name),
+        attack, model, lambda: datasets.sample(whole(), n), out=here.folder / book.slug(name),
         options=options, about=about, measures=measures or judges, batch_size=batch_size, name=name,
     )  # fmt: skip
 
@@ -250,7 +240,7 @@ if scale is not None:
     shown("paper", {one["attack"].iloc[0]: one for one in kept})
 glue(
     "scale",
-    scale.line().replace("**", "") if scale else "The paper's settings have not been run yet.",
+    scale.plain() if scale else "The paper's settings have not been run yet.",
 )
 glue("points", POINTS)
 glue("clearly", CLEARLY)

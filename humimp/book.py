@@ -10,6 +10,7 @@ import inspect
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -47,11 +48,16 @@ class Run:
 
     def line(self) -> str:
         """Compose the line of Markdown that says which run is shown."""
+        whose, _, rest = self.plain().partition(":")
+        return f"**{whose}**:{rest}"
+
+    def plain(self) -> str:
+        """Compose the same without markup, for `glue`."""
         about = self.about
         whose = "Reference run" if self.run == "reference" else "Your run"
         dirty = " with uncommitted changes" if about.get("dirty") else ""
         return (
-            f"**{whose}**: {about['profile']} profile, started {about['started'][:16]} UTC, "
+            f"{whose}: {about['profile']} profile, started {about['started'][:16]} UTC, "
             f"commit {str(about['commit'])[:7]}{dirty}, {about['device']}."
         ).replace("T", " ", 1)
 
@@ -96,6 +102,11 @@ def start(page: str) -> Run:
         begun = Run(page, "yours", folder, _provenance(source, values, folder))
     _display(begun.line())
     return begun
+
+
+def slug(name: str) -> str:
+    """Name the folder of a row of a table: small letters, digits, and hyphens in between."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def at_scale(page: str) -> Run | None:

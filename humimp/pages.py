@@ -31,8 +31,13 @@ PACKAGE = Path(__file__).resolve().parent
 LOCKS = ("requirements.txt", "requirements-models.txt")
 # Modules that show results and do not make them: a change here leaves records valid.
 _SHOWING = (
-    *("figures/", "scoreboard/"),
-    *("book.py", "pages.py", "paper.py", "progress.py", "runner.py"),
+    "figures/",
+    "scoreboard/",
+    "book.py",
+    "pages.py",
+    "paper.py",
+    "progress.py",
+    "runner.py",
 )
 
 Parameters = dict[str, Any]
