@@ -112,7 +112,7 @@ def pairs(options: argparse.Namespace) -> tuple[Tensor, Tensor]:
 def known_reference(original: Tensor) -> Any:
     """LPIPS with the features of the originals at hand, a few images at a time."""
     network = distances.LPIPSNetwork("vgg")
-    count = max(1, distances._PIXELS // (original.shape[2] * original.shape[3]))
+    count = max(1, distances._PIXELS["vgg"] // (original.shape[2] * original.shape[3]))
     kept = [network.features(part) for part in original.split(count)]
 
     def measure(original: Tensor, images: Tensor) -> Tensor:

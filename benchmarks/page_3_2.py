@@ -35,6 +35,7 @@ def arguments() -> argparse.Namespace:
     made = parser(__doc__, "page_3_2")
     add = made.add_argument
     add("--profile", default="laptop", help="laptop (default) or paper")
+    add("--classifier", help="another than the profile's")
     add("--measured", type=int, default=4, help="images to measure on (default 4)")
     add("--most-steps", type=int, default=20, help="of an attack without a stop (default 20)")
     options = made.parse_args()
@@ -101,6 +102,7 @@ def measure(task: Callable[[], Any], record: dict[str, Any], device: str, n: int
 def main() -> None:
     options = arguments()
     given = page(options.profile)
+    given |= {"classifier": options.classifier or given["classifier"]}
     record = begin(options, page=given)
     device, n = options.device, options.measured
     model = classifiers.load(given["classifier"], device=device)

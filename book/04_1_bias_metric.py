@@ -20,6 +20,7 @@
 run = "yours"  # "yours" computes, "reference" shows the committed results
 images = "digits"  # "digits" or "imagenet1000"
 classifier = "mobilenet_v2"  # classifier of photographs; digits have a network of their own
+size = 299  # side of photographs in pixels, as in the paper; digits have 28
 n_images = 2000  # how many test images are classified, 275 to 2000 digits
 n_train = 300  # how many images there are to learn from, 275 to 6000 digits
 epochs = 20  # how often each of them is seen
@@ -109,7 +110,13 @@ here = book.start("04_1_bias_metric")
 
 # %%
 data = experiment.by_country(
-    images, n_train=n_train, n_test=n_images, strength=strength, gradient=gradient, seed=seed
+    images,
+    n_train=n_train,
+    n_test=n_images,
+    strength=strength,
+    gradient=gradient,
+    seed=seed,
+    size=size,
 )
 places = fairness.simulated_countries(n_images)
 about = pd.DataFrame(
@@ -126,7 +133,7 @@ about = pd.DataFrame(
 if images == experiment.DIGITS:
     plain = datasets.digits("test", n_images).images
 else:
-    plain = datasets.imagenet1000(n_train + n_images).images[n_train:]
+    plain = datasets.imagenet1000(n_train + n_images, size).images[n_train:]
 shown = data.test.planted.nonzero().flatten()[:8]
 room = strength / 255
 pair = plain[shown].clamp(room, 1 - room), data.test.images[shown]

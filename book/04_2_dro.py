@@ -20,6 +20,7 @@
 run = "yours"  # "yours" computes, "reference" shows the committed results
 images = "digits"  # "digits" or "imagenet1000"
 classifier = "mobilenet_v2"  # classifier of photographs; digits have a network of their own
+size = 299  # side of photographs in pixels, as in the paper; digits have 28
 n_images = 500  # how many images the models are tested on, 275 or more
 n_train = 300  # N, how many images there are to learn from, 275 or more
 epochs = 20  # how often θ₀ has seen each of them
@@ -117,7 +118,13 @@ here = book.start("04_2_dro")
 
 # %%
 data = experiment.by_country(
-    images, n_train=n_train, n_test=n_images, strength=strength, gradient=gradient, seed=seed
+    images,
+    n_train=n_train,
+    n_test=n_images,
+    strength=strength,
+    gradient=gradient,
+    seed=seed,
+    size=size,
 )
 theta0 = experiment.theta0(
     images,

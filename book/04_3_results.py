@@ -20,6 +20,7 @@
 run = "yours"  # "yours" computes, "reference" shows the committed results
 images = "digits"  # "digits" or "imagenet1000"
 classifier = "mobilenet_v2"  # classifier of photographs; digits have a network of their own
+size = 299  # side of photographs in pixels, as in the paper; digits have 28
 n_images = 2000  # how many images the models are tested on, 275 or more
 n_train = 300  # N, how many images there are to learn from, 275 or more
 epochs = 20  # how often θ₀ has seen each of them
@@ -37,7 +38,7 @@ passes = 3  # T₂ of Algorithm 3
 batch_size = 50  # images per step; 1 is the listings to the letter
 weighting = "normalized"  # how weights multiply a step: "normalized", "literal" or "sampling"
 n_models = 50  # how many models are trained with each attack
-mixed_precision = False  # whether Algorithm 3 computes in bfloat16; on a GPU only
+mixed_precision = False  # whether Algorithm 3 computes in bfloat16; for a GPU, or a CPU made for it
 n_draws = 4000  # how many samples are drawn to try the t-tests
 other_deals = 2  # how many other geographies PGD and ours are compared on
 
@@ -113,7 +114,13 @@ here = book.start("04_3_results")
 
 # %%
 data = experiment.by_country(
-    images, n_train=n_train, n_test=n_images, strength=strength, gradient=gradient, seed=seed
+    images,
+    n_train=n_train,
+    n_test=n_images,
+    strength=strength,
+    gradient=gradient,
+    seed=seed,
+    size=size,
 )
 theta0 = experiment.theta0(
     images,
@@ -456,7 +463,13 @@ glue("needed", f"{needed:.2f} points" if found else "more than any difference th
 def another(deal):
     """Train PGD's and our models in another simulated geography; return their slopes."""
     own = experiment.by_country(
-        images, n_train=n_train, n_test=n_images, strength=strength, gradient=gradient, seed=deal
+        images,
+        n_train=n_train,
+        n_test=n_images,
+        strength=strength,
+        gradient=gradient,
+        seed=deal,
+        size=size,
     )
     folder = here.folder / f"deal-{deal}"
     model = experiment.theta0(

@@ -19,8 +19,11 @@ from torch import Tensor, nn
 
 from humimp import checks, weights
 
-#: Pixels that a network is given at once, all images together; bounds the memory.
-_PIXELS = 3 * 224 * 224
+#: Pixels that a network is given at once, all images together; bounds the memory. On a CPU VGG-16
+#: is fastest with one photograph, whose features just fit into the caches (benchmarks/README.md).
+_PIXELS = {"vgg": 224 * 224, "alex": 16 * 224 * 224}
+#: How many times as many on a GPU, which one photograph does not fill.
+_ON_GPU = 8
 
 #: Positions in torchvision's features of the five ReLUs whose outputs LPIPS and DISTS compare.
 _LAYERS = {"vgg": ("3", "8", "15", "22", "29"), "alex": ("1", "4", "7", "9", "11")}
@@ -80,7 +83,7 @@ class LPIPS:
 
     def __call__(self, original: Tensor, images: Tensor) -> Tensor:
         """Return the distance of each image from its original, shape (N,)."""
-        return _in_parts(self._loss, original, images)
+        return _in_parts(self._loss, original, images, _PIXELS[self.net])
 
     @cached_property
     def _loss(self) -> nn.Module:
@@ -101,7 +104,7 @@ class DISTS:
 
     def __call__(self, original: Tensor, images: Tensor) -> Tensor:
         """Return the distance of each image from its original, shape (N,)."""
-        return _in_parts(self._loss, original, images)
+        return _in_parts(self._loss, original, images, _PIXELS["vgg"])
 
     @cached_property
     def _loss(self) -> nn.Module:
@@ -293,7 +296,9 @@ def _features(net: str) -> nn.Module:
     return network[: int(_LAYERS[net][-1]) + 1].eval().requires_grad_(False)
 
 
-def _in_parts(loss: Callable[[Tensor, Tensor], Tensor], original: Tensor, images: Tensor) -> Tensor:
+def _in_parts(
+    loss: Callable[[Tensor, Tensor], Tensor], original: Tensor, images: Tensor, pixels: int
+) -> Tensor:
     """Compare a few images at a time, so that the memory does not grow with their number."""
     checks.pair(original, images)
     height, width = images.shape[-2:]
@@ -302,7 +307,8 @@ def _in_parts(loss: Callable[[Tensor, Tensor], Tensor], original: Tensor, images
             f"images: expected at least 32 × 32 pixels for a distance between the features of a "
             f"network, got {height} × {width}; resize them first"
         )
-    count = max(1, _PIXELS // (height * width))
+    pixels *= 1 if images.device.type == "cpu" else _ON_GPU
+    count = max(1, pixels // (height * width))
     shape = (-1, 3, -1, -1)
     with torch.no_grad():
         parts = zip(original.split(count), images.split(count), strict=True)

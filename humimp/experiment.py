@@ -1,10 +1,11 @@
 """The experiment of Section 4, set up: images by country, θ₀, and the attacks to train on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 import safetensors.torch
 import torch
 from torch import Tensor, nn
@@ -103,6 +104,36 @@ def _take(found: GeoDataset, rows: list[int]) -> GeoDataset:
         [found.countries[row] for row in rows],
         found.planted[rows],
         found.excluded,
+    )
+
+
+def dealt(
+    ids: Sequence[str], *, strength: int = 8, gradient: float = 1.0, seed: int = 0
+) -> pd.DataFrame:
+    """Say again which simulated country each test image was dealt to, without the images.
+
+    Parameters
+    ----------
+    ids
+        Of the test images, in their order.
+    strength, gradient, seed
+        As for `by_country`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by ``id``: ``country``, and whether the image had the pattern, ``planted``.
+    """
+    n = len(ids)
+    found = geography.simulate(  # countries do not depend on what the images show
+        (torch.zeros(n, 1, 1, 1), torch.zeros(n, dtype=torch.int64), list(ids)),
+        strength=strength,
+        gradient=gradient,
+        seed=2 * seed + 1,  # as in by_country
+    )
+    return pd.DataFrame(
+        {"country": found.countries, "planted": found.planted.tolist()},
+        index=pd.Index(list(ids), name="id"),
     )
 
 

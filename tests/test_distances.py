@@ -133,7 +133,7 @@ def test_equal_images_are_at_distance_zero(name, pairs):
 @pytest.mark.parametrize("name", LEARNED)
 def test_a_batch_is_its_images_one_by_one(name, pairs, monkeypatch):
     """Also when the batch is taken in parts of two."""
-    monkeypatch.setattr(distances, "_PIXELS", 2 * 64 * 64)
+    monkeypatch.setattr(distances, "_PIXELS", dict.fromkeys(("vgg", "alex"), 2 * 64 * 64))
     x, y = (images[2:5] for images in pairs)
     alone = torch.cat([LEARNED[name](x[i : i + 1], y[i : i + 1]) for i in range(3)])
     torch.testing.assert_close(LEARNED[name](x, y), alone, atol=1e-6, rtol=0)
@@ -148,7 +148,7 @@ def test_the_networks_never_see_many_pixels_at_once(size):
         return x.new_zeros(len(x))
 
     images = torch.zeros(1, 3, size, size).expand(5, -1, -1, -1)
-    assert distances._in_parts(record, images, images).shape == (5,)
+    assert distances._in_parts(record, images, images, 3 * 224**2).shape == (5,)
     assert sum(seen) == 5
     assert max(seen) == 1 or max(seen) * size**2 <= 3 * 224**2
 

@@ -410,17 +410,19 @@ def test_bad_options_of_algorithm_3():
         dro.clean(images, torch.zeros(2, dtype=torch.int64))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_mixed_precision_without_a_gpu_is_refused():
-    with pytest.raises(ValueError, match="mixed_precision: the model is on cpu"):
-        dro.train(network(), made(), learning_rate=0.01, mixed_precision=True)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_mixed_precision_is_near_full_precision():
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param(
+            "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+        ),
+    ],
+)
+def test_mixed_precision_is_near_full_precision(device):
     robust = made()
     robust = robust._replace(images=robust.images.float())
-    model = network().float().cuda()
+    model = network().float().to(device)
     one, other = (
         dro.train(model, robust, learning_rate=0.01, mixed_precision=m) for m in (True, False)
     )

@@ -38,6 +38,14 @@ def test_another_seed_is_another_geography_of_the_same_images() -> None:
     assert first.train.countries != first.test.countries
 
 
+def test_who_was_dealt_where_can_be_said_again_without_the_images() -> None:
+    test = by_country("digits", n_train=275, n_test=300, strength=5, gradient=0.5, seed=3).test
+    again = experiment.dealt(test.ids, strength=5, gradient=0.5, seed=3)
+    assert again.index.tolist() == test.ids
+    assert again["country"].tolist() == test.countries
+    assert again["planted"].tolist() == test.planted.tolist()
+
+
 def test_the_1000_images_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     def thousand(n: int, size: int) -> datasets.Dataset:
         shown = torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(0))

@@ -124,14 +124,13 @@ def test_the_same_in_each_way(alone, tmp_path, where, together):
         assert distance(state(tmp_path, seed), state(out, seed)) < 1e-12
 
 
-def test_mixed_precision_keeps_float32_parameters_and_stays_near(monkeypatch):
-    """On the CPU in place of a GPU, which has the same rules but for the device."""
+def test_mixed_precision_keeps_float32_parameters_and_stays_near():
     data = robust()
     data = data._replace(images=data.images.float())
-    job = dro._Job(network().float(), data, 0.05, 2, 3, "normalized", False, data.images)
-    (exact,) = job.train([0])
-    monkeypatch.setattr(dro, "_precision", lambda mixed: torch.autocast("cpu", torch.bfloat16))
-    (near,) = job.train([0])
+    (exact,), (near,) = (
+        dro._Job(network().float(), data, 0.05, 2, 3, "normalized", mixed, data.images).train([0])
+        for mixed in (False, True)
+    )
     assert {value.dtype for value in near.state.values()} == {torch.float32, torch.int64}
     start = distance(exact.state, network().float().state_dict())
     assert 0 < distance(near.state, exact.state) < 0.05 * start

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 
-from humimp import evaluate, fairness, geography, paper, replicates, runner, runs
+from humimp import evaluate, experiment, fairness, paper, replicates, runner, runs
 from humimp.pages import PROFILE, Project
 from humimp.scoreboard.verdicts import FEWEST, Difference
 
@@ -391,20 +390,17 @@ class Evidence:
             model = diary["inputs"]["model_sha256"]
         if not {"PGD", "Ours"} <= set(right):
             return None
-        known = geography.simulate(  # countries do not depend on what the images show
-            (torch.zeros(len(ids), 1, 1, 1), torch.zeros(len(ids), dtype=torch.int64), ids),
-            strength=parameters["strength"],
-            gradient=parameters["gradient"],
-            seed=2 * seed + 1,  # as experiment.by_country gives the test images
+        known = experiment.dealt(
+            ids, strength=parameters["strength"], gradient=parameters["gradient"], seed=seed
         )
         start = self._theta0(model, ids)
         if start is not None:
             right["theta0"] = start[None]
-        country = np.array(known.countries)
+        country = known["country"].to_numpy()
         sample = pd.DataFrame({"id": ids, "country": country, "correct": right["Ours"][0] > 0.5})
         return Geography(
             source, parameters, right, seconds,
-            fairness.accuracy_by_country(sample).kept, country, known.planted.numpy(),
+            fairness.accuracy_by_country(sample).kept, country, known["planted"].to_numpy(),
         )  # fmt: skip
 
     def _theta0(self, model: str | None, ids: list[str]) -> np.ndarray | None:
