@@ -24,6 +24,7 @@ size = 299  # side of photographs in pixels, as in the paper; digits have 28
 n_images = 2000  # how many test images are classified, 275 to 2000 digits
 n_train = 300  # how many images there are to learn from, 275 to 6000 digits
 epochs = 20  # how often each of them is seen
+first_rate = 0.001  # α of the fine-tuning by which photographs get their θ₀, for one image
 strength = 8  # of the planted pattern, in levels of 255; 0: no bias to find
 gradient = 1.0  # how much oftener rich countries have it, 0 (no bias to find) to 1
 seed = 0  # of the simulated geography and of the training
@@ -204,7 +205,14 @@ glue("share_uk", float(100 * places["n"][1] / n_images))
 # %%
 @cache
 def theta0():
-    return experiment.theta0(images, data.train, classifier=classifier, epochs=epochs, seed=seed)
+    return experiment.theta0(
+        images,
+        data.train,
+        classifier=classifier,
+        epochs=epochs,
+        learning_rate=first_rate,
+        seed=seed,
+    )
 
 
 def convolutional():

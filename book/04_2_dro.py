@@ -24,6 +24,7 @@ size = 299  # side of photographs in pixels, as in the paper; digits have 28
 n_images = 500  # how many images the models are tested on, 275 or more
 n_train = 300  # N, how many images there are to learn from, 275 or more
 epochs = 20  # how often θ₀ has seen each of them
+first_rate = 0.001  # α of the fine-tuning by which photographs get their θ₀, for one image
 strength = 8  # of the planted pattern, in levels of 255
 gradient = 1.0  # how much oftener rich countries have it, 0 to 1
 seed = 0  # of the simulated geography and of the training
@@ -131,6 +132,7 @@ theta0 = experiment.theta0(
     data.train,
     classifier=classifier,
     epochs=epochs,
+    learning_rate=first_rate,
     seed=seed,
     path=here.folder / "theta0.safetensors",
 )
