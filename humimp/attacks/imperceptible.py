@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from humimp import checks
-from humimp.attacks._steps import Callback, Model, ask, begin, loss, margin, remember, report, unit
+from humimp.attacks._steps import Callback, Model, begin, loss, remember, report, still_right, unit
 from humimp.images import Validation
 from humimp.images import validate as make_valid
 
@@ -91,7 +91,8 @@ def imperceptible(
     -----
     The forward pass that tries an image is the one whose gradient is used, so an image that needs
     k steps costs k + 1 forward and at most k + 1 backward passes (N each if it needs all). Images
-    that are done leave the batch.
+    that are done leave the batch; where less than half of it is left, what is left is asked about
+    once more, so that no backward pass goes through the others.
     """
     labels = begin(
         model, images, labels,
@@ -104,20 +105,20 @@ def imperceptible(
     distance = remember(cost, images.detach())
     for step in range(1, steps + 1):  # line 2
         with torch.enable_grad():
-            x = adversarial[active].requires_grad_()
-            logits = ask(model, x, labels[active])  # line 3
-            going = margin(logits, labels[active], targeted) <= confidence  # line 4
+            x, rows, logits, going = still_right(  # lines 3 and 4
+                model, adversarial, labels, active, confidence, targeted
+            )
             if not bool(going.all()):
                 active, distance = active[going], distance[going]
             if not len(active):
                 break
-            price = distance(x[going])
+            price = distance(x[rows])
             checks.cost(price, len(active))
-            value = loss(logits[going], labels[active], targeted) - lam * price
+            value = loss(logits, labels[active], targeted) - lam * price
             (delta,) = torch.autograd.grad(value.sum(), x)  # line 7
-        delta = delta[going]
+        delta = delta[rows]
         checks.gradient(delta, "the loss less the ground cost")
-        x = x.detach()[going] + step_size * (unit(delta) if normalized else delta)  # line 8
+        x = x.detach()[rows] + step_size * (unit(delta) if normalized else delta)  # line 8
         adversarial[active] = make_valid(x, validate)  # line 9
         report(callback, step, adversarial, active)
     return adversarial

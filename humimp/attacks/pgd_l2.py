@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from humimp import checks
-from humimp.attacks._steps import Callback, Model, ask, begin, loss, margin, report, unit
+from humimp.attacks._steps import Callback, Model, begin, loss, report, still_right, unit
 from humimp.images import Validation
 from humimp.images import validate as make_valid
 
@@ -66,7 +66,8 @@ def pgd_l2(
     Notes
     -----
     Each image is tried before each step and returned untried after the last, with one forward
-    pass a step, as in `imperceptible`. Images that are done leave the batch.
+    pass a step, as in `imperceptible`. Images that are done leave the batch; where less than half
+    of it is left, what is left is asked about once more, without the others.
     """
     labels = begin(
         model, images, labels,
@@ -77,17 +78,17 @@ def pgd_l2(
     active = torch.arange(len(images), device=images.device)
     for step in range(1, steps + 1):
         with torch.enable_grad():
-            x = adversarial[active].requires_grad_()
-            logits = ask(model, x, labels[active])
-            going = margin(logits, labels[active], targeted) <= confidence
+            x, rows, logits, going = still_right(
+                model, adversarial, labels, active, confidence, targeted
+            )
             active = active[going]
             if not len(active):
                 break
-            value = loss(logits[going], labels[active], targeted)
+            value = loss(logits, labels[active], targeted)
             (gradient,) = torch.autograd.grad(value.sum(), x)
-        gradient = gradient[going]
+        gradient = gradient[rows]
         checks.gradient(gradient, "the loss")
-        x = x.detach()[going] + step_size * unit(gradient)
+        x = x.detach()[rows] + step_size * unit(gradient)
         adversarial[active] = make_valid(x, validate)
         report(callback, step, adversarial, active)
     return adversarial

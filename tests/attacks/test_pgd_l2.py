@@ -51,6 +51,30 @@ def test_the_hyperplane_is_crossed_with_the_fewest_steps(distance, step_size, co
     assert float((got - plane.image).norm()) == pytest.approx(steps * step_size)
 
 
+@pytest.mark.parametrize("attack", ["pgd_l2", "imperceptible"])
+def test_where_few_images_are_left_they_alone_go_through_the_backward_pass(attack):
+    """Four of five are done after a step, the other after two."""
+    plane, asked = Hyperplane(), []
+    start = torch.tensor([0.1, 0.11, 0.0, 0.12, 0.13], dtype=torch.float64)
+    x = plane.image + start[:, None, None, None] * plane.w / plane.length
+    labels = torch.zeros(5, dtype=torch.int64)
+
+    def model(images):
+        asked.append(len(images))
+        return 10 * plane.away(0.15)(images)
+
+    options = {"validate": "none"}
+    if attack == "imperceptible":
+        options |= {"cost": lambda one, other: (other - one).square().sum((1, 2, 3)), "lam": 0.0}
+        options |= {"normalized": True}
+    run = getattr(attacks, attack)
+    got = run(model, x, labels, **options)
+    assert asked == [5, 5, 1, 1]
+    alone = torch.cat([run(model, one, labels[:1], **options) for one in x.split(1)])
+    assert torch.allclose(got, alone, rtol=0, atol=1e-12)
+    assert not torch.allclose(got[2], got[1], rtol=0, atol=1e-3)
+
+
 def test_a_target_is_reached_the_same_way():
     plane = Hyperplane()
     away = attacks.pgd_l2(plane.away(0.3), plane.image, torch.tensor([0]), validate="none")
