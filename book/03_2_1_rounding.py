@@ -186,7 +186,7 @@ glue("lam_many", f"{10_000 * lam:g}")
 # %% [markdown]
 # Without any price, $1000\,c_0$ ends at {glue:text}`cost_zero:.2f`; at $\lambda = $ {glue:text}`lam` it ends at {glue:text}`cost_one:.2f`, at {glue:text}`lam_hundred` at {glue:text}`cost_hundred:.2f`, and at {glue:text}`lam_many` at {glue:text}`cost_many:.1f`. Where a price changes nothing, the gradient of the cost is too
 # small beside that of the loss to be heard; where it makes the cost *larger*, the steps against the cost are so long, at a fixed step size, that they overshoot. {doc}`Page 3.2 <03_2_pieapp>` keeps the paper's $\lambda$ all the same. Which price is right depends on the scale of the cost,
-# because $\lambda$ trades loss for cost in the cost's own unit ({doc}`03_method`). {ref}`Table E16 <tab-lambda>` in the appendix looks at prices about 1, and asks LPIPS and DISTS.
+# because $\lambda$ trades loss for cost in the cost's own unit ({doc}`03_method`). {ref}`Table E18 <tab-lambda>` in the appendix looks at prices about 1, and asks LPIPS and DISTS.
 
 # %% [markdown]
 # ## What came out

@@ -14,7 +14,7 @@
 # # 4.2 DRO algorithms
 #
 # This page explains how the paper trains classifiers on its attacks: Algorithm 2 builds one adversarial data set, Algorithm 3 trains many models on it. It then builds the three data sets of {doc}`Section 4.3 <04_3_results>`, on {glue:text}`what_images` with a **simulated geography**,
-# looks at what is in them ({ref}`Figure E10 <fig-pool>`), and tries the readings of what the listings leave open ({ref}`Table E11 <tab-weights>`).
+# looks at what is in them ({ref}`Figure E11 <fig-pool>`), and tries the readings of what the listings leave open ({ref}`Table E11 <tab-weights>`).
 
 # %% tags=["parameters"]
 run = "yours"  # "yours" computes, "reference" shows the committed results
@@ -210,7 +210,7 @@ glue(
 # ```{glue:figure} fig_pool
 # :name: "fig-pool"
 #
-# **Figure E10.** One training image with **simulated geography** and what the pools hold of it: the last attack made from it in each round, by attack. The same image was drawn each time, since the drawing depends on the weights alone. Not in the paper.
+# **Figure E11.** One training image with **simulated geography** and what the pools hold of it: the last attack made from it in each round, by attack. The same image was drawn each time, since the drawing depends on the weights alone. Not in the paper.
 # ```
 
 # %% [markdown]
@@ -224,7 +224,7 @@ glue(
 # %% [markdown]
 # Each pool has {glue:text}`n_pool` images. Only {glue:text}`share_clean:.2f` % of the draws of Algorithm 3 fall on an original, and {glue:text}`share_last:.0f` % on the last round. The {glue:text}`n_train` images of the last round go back to {glue:text}`kept_origins` originals; the others have dropped out, as drawing with replacement from a pool
 # that is drawn from again loses some each time. And the attacks add up: with our attack, images of round {glue:text}`rounds` are {glue:text}`grown:.1f` times as far from their original as those of round 1. What a model is trained on is no longer the image plus *one* imperceptible change.
-# {glue:text}`seen` The mean $\Delta E_{00}$ of a pixel is {glue:text}`ours_delta_e:.1f` in the last round of ours, {glue:text}`pgd_delta_e:.1f` of PGD's and {glue:text}`perc_delta_e:.1f` of PerC_AL's (the planted pattern of {doc}`4.1 <04_1_bias_metric>`: {glue:text}`04_1_bias_metric.ipynb::delta_e:.1f`), and {ref}`Figure E10 <fig-pool>` lets the reader look.
+# {glue:text}`seen` The mean $\Delta E_{00}$ of a pixel is {glue:text}`ours_delta_e:.1f` in the last round of ours, {glue:text}`pgd_delta_e:.1f` of PGD's and {glue:text}`perc_delta_e:.1f` of PerC_AL's (the planted pattern of {doc}`4.1 <04_1_bias_metric>`: {glue:text}`04_1_bias_metric.ipynb::delta_e:.1f`), and {ref}`Figure E11 <fig-pool>` lets the reader look.
 
 # %% [markdown]
 # ## What the readings do

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Appendix: readings of the paper
 #
-# In some places the paper's text admits more than one program. This page lists them, runs the candidates, and sets each one's numbers beside the printed ones (Table E18 at the paper's settings, Table E19 in your run). It says which reading the numbers favour, and where they cannot tell.
+# In some places the paper's text admits more than one program. This page lists them, runs the candidates, and sets each one's numbers beside the printed ones (Table E20 at the paper's settings, Table E21 in your run). It says which reading the numbers favour, and where they cannot tell.
 # The rows of PGD, PerC_AL and NPTM hang on no ground cost, so they can settle something although PieAPP itself cannot be had here. **Where a ground cost is needed, it is {glue:text}`cost`, {glue:text}`stand_in`.**
 
 # %% tags=["parameters"]
@@ -264,7 +264,7 @@ for column in ("l1", "l2", "linf", "lpips", "dists"):
 # ```{glue:figure} paper_tab_readings
 # :name: "tab-readings-paper"
 #
-# **Table E18.** Candidate readings beside the paper's Table 1, **reference run at the paper's settings**: ResNet-50 (He et al. 2016), 299 × 299 pixels, PGD and ours ($a = 0$, gradient as it is) on the {glue:text}`paper_n_pgd` of {glue:text}`paper_n_pgd_images` images that it classifies correctly, the other rows on fixed random subsets of the size given. Ours has PieAPP-small as its ground cost, a stand-in for PieAPP. LPIPS and DISTS under
+# **Table E20.** Candidate readings beside the paper's Table 1, **reference run at the paper's settings**: ResNet-50 (He et al. 2016), 299 × 299 pixels, PGD and ours ($a = 0$, gradient as it is) on the {glue:text}`paper_n_pgd` of {glue:text}`paper_n_pgd_images` images that it classifies correctly, the other rows on fixed random subsets of the size given. Ours has PieAPP-small as its ground cost, a stand-in for PieAPP. LPIPS and DISTS under
 # other conventions are estimated from the subset. Grey: the paper. Factor: how far a candidate is from the paper, 1 being agreement; bold: favoured; –: ruled out by its success rate.
 # ```
 #
@@ -283,7 +283,7 @@ for column in ("l1", "l2", "linf", "lpips", "dists"):
 # ```{glue:figure} yours_tab_readings
 # :name: "tab-readings-yours"
 #
-# **Table E19.** The same candidates in **the run that the first lines of this page name**: {glue:text}`classifier`, {glue:text}`size` × {glue:text}`size` pixels, {glue:text}`n_images` images for PGD and for ours at $a = 0$, and fewer for the others; ground cost {glue:text}`cost`, {glue:text}`stand_in`. Smaller images and another network have other distances, so away from the paper's settings the factor says little; what does
+# **Table E21.** The same candidates in **the run that the first lines of this page name**: {glue:text}`classifier`, {glue:text}`size` × {glue:text}`size` pixels, {glue:text}`n_images` images for PGD and for ours at $a = 0$, and fewer for the others; ground cost {glue:text}`cost`, {glue:text}`stand_in`. Smaller images and another network have other distances, so away from the paper's settings the factor says little; what does
 # carry over is which success rates are possible.
 # ```
 #

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Appendix: speed
 #
-# This page shows how long the package takes beside what a user would run instead: other libraries, the authors' code, and the paper's listings written out as plain loops (Figure E15, Table E20), and how the cost grows with the number of images (Table E21). The numbers are those of committed records, made by the scripts in `benchmarks/`;
+# This page shows how long the package takes beside what a user would run instead: other libraries, the authors' code, and the paper's listings written out as plain loops (Figure E17, Table E22), and how the cost grows with the number of images (Table E23). The numbers are those of committed records, made by the scripts in `benchmarks/`;
 # the page only reads them. **None was made on a GPU**: {glue:text}`machines`.
 
 # %% tags=["hide-input"]
@@ -88,13 +88,13 @@ glue("unequal", ", ".join(unequal) or "none")
 # ```{glue:figure} fig_ratios
 # :name: "fig-ratios"
 #
-# **Figure E15.** How many times as long the other side takes, for each of {glue:text}`n_rows` comparisons; right of the line this package is faster. Equal results were checked in the same run. Machines: {glue:text}`machines`.
+# **Figure E17.** How many times as long the other side takes, for each of {glue:text}`n_rows` comparisons; right of the line this package is faster. Equal results were checked in the same run. Machines: {glue:text}`machines`.
 # ```
 #
 # ```{glue:figure} tab_sides
 # :name: "tab-sides"
 #
-# **Table E20.** The sides of each comparison that were measured turn by turn, ours in grey with ratio 1: seconds per image (median over turns), ratio to ours, peak memory of a process that does this alone, and the share of the machine's rate in a matrix product.
+# **Table E22.** The sides of each comparison that were measured turn by turn, ours in grey with ratio 1: seconds per image (median over turns), ratio to ours, peak memory of a process that does this alone, and the share of the machine's rate in a matrix product.
 # ```
 #
 # - **Algorithm 1** against its listing as one would write it on piq's PieAPP, one image at a time: {glue:text}`algorithm1_ratio:.2f` times at PieAPP's full width, {glue:text}`small_ratio:.2f` times with PieAPP-small. The aim of three is for attacks of many steps, where the reference image's features are computed once; at the paper's settings an image takes one or two steps, and there is little to reuse.
@@ -130,7 +130,7 @@ glue("scaling_ratio", scaling["cost_of_last_by_first"])
 # ```{glue:figure} tab_scaling
 # :name: "tab-scaling"
 #
-# **Table E21.** PGD (L₂) through `evaluate.run`, {glue:text}`scaling_size` × {glue:text}`scaling_size` pixels, {glue:text}`scaling_batch` at a time, each number of images in a process of its own. The last column is what the memory grew by after a first batch, less the data set itself.
+# **Table E23.** PGD (L₂) through `evaluate.run`, {glue:text}`scaling_size` × {glue:text}`scaling_size` pixels, {glue:text}`scaling_batch` at a time, each number of images in a process of its own. The last column is what the memory grew by after a first batch, less the data set itself.
 # ```
 #
 # An image of the largest set costs {glue:text}`scaling_ratio:.2f` times what one of the smallest does, so the cost grows with the number of images and not faster. Memory holds the data set and one batch.

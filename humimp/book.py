@@ -29,6 +29,8 @@ from humimp.pages import PROFILE, SCALES, Page, Parameters, Project
 
 #: Set by ``make book``: the build keeps older pages in the place of those that just failed.
 KEEP_VARIABLE = "HUMIMP_BOOK_KEEP"
+#: The largest file, in bytes, that `promote` puts into the repository.
+LARGEST = 5_000_000
 #: Names a file in which a page lists the files of its run that it opens, for ``promote``.
 OPENED_VARIABLE = "HUMIMP_BOOK_OPENED"
 
@@ -357,7 +359,9 @@ def promote(
     """Make complete runs at a profile its reference run, in ``results/<profile>/``.
 
     Records and provenance are copied, and of the other files those that the page opens: it is
-    executed once more for that, from its records.
+    executed once more for that, from its records. Files above :data:`LARGEST`, such as the weights
+    of a large network, are left out: the page cannot show that run in the place of the reader's
+    own then, but what it shows of :func:`at_scale` needs records alone.
 
     Parameters
     ----------
@@ -405,7 +409,7 @@ def promote(
         for file in (path for path in sorted(folder.rglob("*")) if path.is_file()):
             inside = file.relative_to(folder)
             record = inside.suffix in {".json", ".parquet"} and "parts" not in inside.parts
-            if record or str(file) in needed:
+            if (record or str(file) in needed) and file.stat().st_size <= LARGEST:
                 (target / inside).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target / inside)
         targets.append(target)

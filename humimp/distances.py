@@ -5,6 +5,7 @@ those of Table 1: over all pixels and channels, in units of the full range.
 """
 
 import os
+import threading
 from collections.abc import Callable
 from functools import cache, cached_property
 from pathlib import Path
@@ -17,13 +18,16 @@ import torchvision
 from piq.functional.layers import L2Pool2d
 from torch import Tensor, nn
 
-from humimp import checks, weights
+from humimp import checks, runs, weights
 
 #: Pixels that a network is given at once, all images together; bounds the memory. On a CPU VGG-16
 #: is fastest with one photograph, whose features just fit into the caches (benchmarks/README.md).
 _PIXELS = {"vgg": 224 * 224, "alex": 16 * 224 * 224}
 #: How many times as many on a GPU, which one photograph does not fill.
 _ON_GPU = 8
+
+#: Saliency maps of originals that are kept, a third of a megabyte each at 299 × 299 pixels.
+_REMEMBERED = 200
 
 #: Positions in torchvision's features of the five ReLUs whose outputs LPIPS and DISTS compare.
 _LAYERS = {"vgg": ("3", "8", "15", "22", "29"), "alex": ("1", "4", "7", "9", "11")}
@@ -122,6 +126,9 @@ class Saliency:
     It returns (N,), through which no gradient flows; equal images are at 0. The network is looked
     up at the first call, see `humimp.weights`.
 
+    The maps of the last originals are remembered, so that several attacks on the same images cost
+    one pass for each original.
+
     Notes
     -----
     As its authors feed it: the image is resized to 320 × 320, divided by its greatest value and
@@ -130,11 +137,31 @@ class Saliency:
     of less than a level count too.
     """
 
+    def __init__(self) -> None:
+        self._known: dict[str, Tensor] = {}  # the maps of originals, the latest last
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type["Saliency"], tuple[()]]:
+        return Saliency, ()  # another process starts without maps
+
     def __call__(self, original: Tensor, images: Tensor) -> Tensor:
         """Return the distance of each image from its original, shape (N,)."""
         checks.pair(original, images)
-        difference = self._map(original) - self._map(images)
-        return difference.abs().flatten(1).mean(1).to(images)
+        before = torch.cat([self._of_original(one) for one in original.split(1)])
+        return (before - self._map(images)).abs().flatten(1).mean(1).to(images)
+
+    def _of_original(self, image: Tensor) -> Tensor:
+        """Return the map of one original, (1, H, W), from memory if it is there."""
+        key = runs.digest([image])
+        found = self._known.get(key)
+        if found is None:
+            found = self._map(image)
+        with self._lock:
+            self._known.pop(key, None)
+            self._known[key] = found
+            if len(self._known) > _REMEMBERED:
+                del self._known[next(iter(self._known))]
+        return found
 
     def map(self, images: Tensor) -> Tensor:
         """Return each image's saliency map, shape (N, H, W), from 0 to 1.

@@ -643,6 +643,8 @@ def test_a_complete_run_becomes_the_reference_with_the_pictures_that_the_page_op
     runner.execute(page, {}, show)
     (page.reference / "old.png").parent.mkdir(parents=True)
     (page.reference / "old.png").touch()
+    large = page.folder(page.defaults) / "pgd" / "large.json"
+    large.write_bytes(b" " * (book.LARGEST + 1))  # too large for a repository
     assert book.promote(project, "laptop", [], show) == [page.reference]
     kept = {path.relative_to(page.reference).as_posix() for path in page.reference.rglob("*.*")}
     assert kept == {"provenance.json", "pgd/records.parquet", "pgd/images/1.png"}

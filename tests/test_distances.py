@@ -374,6 +374,30 @@ def test_saliency_can_be_sent_to_another_process_and_starts_one_session_there(mo
     assert runs.describe(saliency) == {"humimp.distances.Saliency": {}}
 
 
+def test_saliency_maps_of_originals_are_computed_once_while_they_are_remembered(monkeypatch):
+    monkeypatch.setattr(distances, "_REMEMBERED", 2)
+    saliency, mapped = distances.Saliency(), []
+    x = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+    def by_hand(images: Tensor) -> Tensor:
+        mapped.append(len(images))
+        return images.mean(1).float()
+
+    monkeypatch.setattr(saliency, "_map", by_hand)
+    for rows, wanted in (
+        ([0, 1], [1, 1, 2]),  # an original each, then the images together
+        ([1, 0], [2]),
+        ([2], [1, 1]),  # 1, the one that was not asked for as long, is forgotten
+        ([0, 2], [2]),
+        ([1], [1, 1]),
+    ):
+        mapped.clear()
+        got = saliency(x[rows], 1 - x[rows])
+        assert mapped == wanted
+        assert torch.allclose(got, (2 * x[rows].mean(1) - 1).abs().mean((1, 2)))
+    assert not pickle.loads(pickle.dumps(saliency))._known
+
+
 def test_what_saliency_refuses(monkeypatch, tmp_path):
     saliency, x = distances.Saliency(), torch.zeros(2, 3, 32, 32)
     with pytest.raises(ValueError, match=r"shape of the originals, \(2, 3, 32, 32\), got \(1, 3,"):
