@@ -118,10 +118,11 @@ def unit(gradient: Tensor) -> Tensor:
     The largest entry is divided out first: the squares of a sure classifier's gradient would
     underflow in float32.
     """
-    peak = gradient.abs().amax((1, 2, 3), keepdim=True)
+    each = (1, 2, 3)
+    peak = torch.linalg.vector_norm(gradient, torch.inf, each, keepdim=True)
     scaled = gradient / torch.where(peak > 0, peak, 1)
-    length = scaled.square().sum((1, 2, 3), keepdim=True).sqrt()
-    return scaled / torch.where(length > 0, length, 1)
+    length = torch.linalg.vector_norm(scaled, dim=each, keepdim=True)
+    return scaled.div_(torch.where(length > 0, length, 1))
 
 
 class Remembered:

@@ -89,34 +89,49 @@ def ddn(
         raise ValueError(f"gamma: expected a share below 1, got {gamma!r}; the paper's is 0.05")
     checks.number(init_norm, "init_norm", above=0)
 
-    original = images.detach()
-    adversarial, x = original.clone(), original.clone()
+    adversarial = images.detach().clone()
+    original = x = images.detach()
     active = torch.arange(len(images), device=images.device)
     farthest = _length(torch.maximum(original, 1 - original))
     norm = torch.full_like(farthest, init_norm)
     best = torch.full_like(farthest, torch.inf)
-    for step in range(steps + 1):
+
+    def keep(fooled: Tensor, delta: Tensor) -> None:
+        length = _length(delta)
+        better = fooled & (length < best)
+        adversarial[active[better]], best[better] = x[better], length[better]
+
+    for step in range(steps):
         with torch.enable_grad():
-            tried = x[active].requires_grad_()
-            logits = ask(model, tried, labels[active])
-            fooled = margin(logits, labels[active], targeted) > confidence
-            delta = tried.detach() - original[active]
-            better = active[fooled & (_length(delta) < best[active])]
-            adversarial[better], best[better] = x[better], _length(x - original)[better]
-            going = ~fooled if step == 0 else torch.ones_like(fooled)
-            if step == steps or not bool(going.any()):
-                break
-            value = loss(logits, labels[active], targeted)
-            (gradient,) = torch.autograd.grad(value.sum(), tried)
-        checks.gradient(gradient[going], "the loss")
-        active, fooled = active[going], fooled[going]
+            x = x.detach().requires_grad_()
+            logits = ask(model, x, labels)
+            value = loss(logits, labels, targeted)
+            (gradient,) = torch.autograd.grad(value.sum(), x)
+        x, fooled = x.detach(), margin(logits.detach(), labels, targeted) > confidence
+        delta = x - original
+        keep(fooled, delta)
+        if step == 0 and bool(fooled.any()):  # what is misclassified as it came is left alone
+            going = ~fooled
+            active, labels, original, delta, gradient, fooled = (
+                each[going] for each in (active, labels, original, delta, gradient, fooled)
+            )
+            farthest, norm, best = farthest[going], norm[going], best[going]
+            if not len(active):
+                return adversarial
+        checks.gradient(gradient, "the loss")
         alpha = step_size * (0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2)
-        delta = unit(delta[going] + alpha * unit(gradient[going]))
-        reach = torch.where(fooled, (1 - gamma) * norm[active], (1 + gamma) * norm[active])
-        norm[active] = reach = torch.minimum(reach, farthest[active])
-        delta = delta * reach[:, None, None, None]
-        x[active] = make_valid(original[active] + delta, validate)
-        report(callback, step + 1, x, active)
+        delta = unit(delta.add_(unit(gradient), alpha=alpha))
+        norm = torch.where(fooled, (1 - gamma) * norm, (1 + gamma) * norm).minimum(farthest)
+        x = make_valid(delta.mul_(norm[:, None, None, None]).add_(original), validate)
+        if callback is not None:
+            shown = images.detach().clone()
+            shown[active] = x
+            report(callback, step + 1, shown, active)
+    if len(active):
+        with torch.no_grad():
+            logits = model(x)
+        checks.logits(logits, labels)
+        keep(margin(logits, labels, targeted) > confidence, x - original)
     return adversarial
 
 

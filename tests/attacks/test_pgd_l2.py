@@ -77,9 +77,9 @@ def test_where_few_images_are_left_they_alone_go_through_the_backward_pass(attac
 
 def test_a_target_is_reached_the_same_way():
     plane = Hyperplane()
-    away = attacks.pgd_l2(plane.away(0.3), plane.image, torch.tensor([0]), validate="none")
+    away = attacks.pgd_l2(plane.away(0.25), plane.image, torch.tensor([0]), validate="none")
     towards = attacks.pgd_l2(
-        plane.away(0.3), plane.image, torch.tensor([1]), validate="none", targeted=True
+        plane.away(0.25), plane.image, torch.tensor([1]), validate="none", targeted=True
     )
     assert torch.allclose(away, towards, rtol=0, atol=1e-12)
 
