@@ -113,8 +113,9 @@ def alma(
         raise ValueError(f"alpha: expected a share below 1, got {alpha!r}; the paper's is 0.9")
 
     adversarial = images.detach().clone()
-    with torch.enable_grad():
-        logits = ask(model, images.detach().requires_grad_(), labels)
+    with torch.no_grad():
+        logits = model(adversarial)
+    checks.logits(logits, labels)
     _enough_classes(logits, targeted)
     active = (margin(logits.detach(), labels, targeted) <= confidence).nonzero()[:, 0]
     if not len(active):
@@ -155,9 +156,9 @@ def alma(
         if step == 0:
             rate = _first_rate(distance, original, gradient, init_cost)
         decay = _FINAL ** ((step - found).clamp(min=0) / (steps - found))
-        square = alpha * square + (1 - alpha) * gradient.square()
-        momentum = alpha * momentum + gradient / (square.sqrt() + 1e-8)
-        x = (x - (rate * decay)[:, None, None, None] * momentum).clamp(0, 1)
+        square.mul_(alpha).addcmul_(gradient, gradient, value=1 - alpha)
+        momentum.mul_(alpha).addcdiv_(gradient, square.sqrt().add_(1e-8))
+        x = (x - (rate * decay)[:, None, None, None] * momentum).clamp_(0, 1)
         if callback is not None:
             everything = images.detach().clone()
             everything[active] = make_valid(x, validate)
