@@ -7,8 +7,9 @@ would be saved. "to 8 bit" compares our ALMA, which shows the model rounded imag
 levels=256, which rounds the image that takes the steps: there the two differ by design. Ours also
 tries the image after the last step, which adv-lib throws away; "cost_before_last" is what ours
 would have returned without. ALMA's way is chaotic: the last line compares adv-lib with itself, its
-ε a ten-thousandth larger, which is what agreement can be had. Prints a table, writes a JSON record
-and, beside it, the figures of each image.
+ε a ten-thousandth larger, which is what agreement can be had. Then both take turns, without
+anything beside, and are timed. Prints a table, writes a JSON record and, beside it, the figures of
+each image.
 
 The authors' code is not part of this project. Get it, BSD licensed, from
 https://github.com/jeromerony/adversarial-library, and name its folder with --checkout. It is
@@ -21,7 +22,6 @@ import argparse
 import hashlib
 import os
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -31,11 +31,13 @@ from typing import Any
 import pandas as pd
 import torch
 from machine import commit, machine
+from side_by_side import Task, take_turns, times
 from torch import Tensor, nn
 
 from humimp import attacks, classifiers, costs, datasets, distances, images, runs, weights
 
 ROOT = Path(__file__).resolve().parents[1]
+TIMED = ("ddn", "alma, L2", "alma, LPIPS")
 SOURCES = ("augmented_lagrangian.py", "decoupled_direction_norm.py")
 Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
 Cost = Callable[[Tensor, Tensor], Tensor]
@@ -51,6 +53,7 @@ def arguments() -> argparse.Namespace:
     add("--size", type=int, default=112, help="side of the images in pixels (default 112)")
     add("--steps", type=int, default=30, help="steps of each attack (default 30)")
     add("--threads", type=int, default=1, help="CPU threads (default 1)")
+    add("--repeats", type=int, default=5, help="turns of each to time (default 5)")
     add("--out", type=Path, default=ROOT / "results" / "peers" / "adv_lib.json")
     return parser.parse_args()
 
@@ -101,16 +104,16 @@ def length(original: Tensor, other: Tensor) -> Tensor:
     return (other - original).flatten(1).norm(dim=1)
 
 
-def turns(options: argparse.Namespace, model: nn.Module, pair: tuple[Attack, Attack, Cost]) -> Any:
-    """Attack the photographs by both; a row per image, and the seconds of each."""
+def turns(
+    options: argparse.Namespace, model: nn.Module, pair: tuple[Attack, Attack, Cost]
+) -> pd.DataFrame:
+    """Attack the photographs by both; a row per image."""
     x, _, ids = datasets.photographs(options.images, options.size)
     labels = classifiers.predict(model, x)
-    rows, seconds, made, seen = {"id": ids}, {}, {}, []
+    rows, made, seen = {"id": ids}, {}, []
     for who, attack in zip(("ours", "theirs"), pair[:2], strict=True):
         more = {"callback": lambda step, now, active: seen.append(now)} if who == "ours" else {}
-        start = time.perf_counter()
         made[who] = attack(model, x.clone(), labels, **more).detach().clamp(0, 1)
-        seconds[who] = time.perf_counter() - start
     rows["cost_before_last_ours"] = before_last(model, x, labels, seen, pair[2])
     for who, got in made.items():
         saved = images.validate(got, "round")
@@ -120,7 +123,20 @@ def turns(options: argparse.Namespace, model: nn.Module, pair: tuple[Attack, Att
         with torch.no_grad():
             rows[f"cost_{who}"] = pair[2](x, got).tolist()
     rows["l2_between"] = distances.l2(made["ours"], made["theirs"]).tolist()
-    return pd.DataFrame(rows), seconds
+    return pd.DataFrame(rows)
+
+
+def speed(
+    options: argparse.Namespace, model: nn.Module, pair: tuple[Attack, Attack, Cost]
+) -> dict[str, dict[str, Any]]:
+    """Let both take turns on the same photographs."""
+    x = datasets.photographs(options.images, options.size).images
+    labels = classifiers.predict(model, x)
+    sides: dict[str, Task] = {
+        name: lambda turn, attack=attack: attack(model, x.clone(), labels)
+        for name, attack in zip(("humimp", "adv-lib"), pair[:2], strict=True)
+    }
+    return times(take_turns(sides, options.repeats)[1], "humimp", len(x))
 
 
 def before_last(
@@ -136,10 +152,10 @@ def before_last(
     return least.tolist()
 
 
-def compare(rows: pd.DataFrame, seconds: dict[str, float]) -> dict[str, Any]:
+def compare(rows: pd.DataFrame) -> dict[str, Any]:
     """Summarise one attack; distances are compared where both succeed."""
     both = rows[rows["success_ours"] & rows["success_theirs"]]
-    found: dict[str, Any] = {"images": len(rows), "compared": len(both), "seconds": seconds}
+    found: dict[str, Any] = {"images": len(rows), "compared": len(both)}
     for what in ("success", "success_saved"):
         found[what] = {who: int(rows[f"{what}_{who}"].sum()) for who in ("ours", "theirs")}
     for what in ("cost", "cost_before_last", "l2"):
@@ -195,10 +211,10 @@ def main() -> None:
         "  before last"
     )
     for name, pair in pairs(options.steps, theirs).items():
-        rows, seconds = turns(options, model, pair)
+        rows = turns(options, model, pair)
         rows.insert(0, "attack", name)
         tables.append(rows)
-        record["compared"][name] = found = compare(rows, seconds)
+        record["compared"][name] = found = compare(rows)
         success, saved = (
             f"{found[what]['ours']}/{found[what]['theirs']}"
             for what in ("success", "success_saved")
@@ -210,6 +226,12 @@ def main() -> None:
             f"{before['mean_off']:+7.2%} {before['worst_off']:7.2%}",
             flush=True,
         )
+        if name in TIMED:
+            record.setdefault("speed", {})[name] = taken = {
+                f"{name}, {side}": row for side, row in speed(options, model, pair).items()
+            }
+            ratio = taken[f"{name}, adv-lib"]["ratio_median_of_turns"]
+            print(f"{'':25} adv-lib takes {ratio:.2f} times as long")
     record["load_after"] = os.getloadavg()
     options.out.parent.mkdir(parents=True, exist_ok=True)
     runs.write_json(options.out, record)

@@ -18,6 +18,7 @@ and truncation turns any difference into whole levels.
 """
 
 import argparse
+import statistics
 from typing import Any
 
 import torch
@@ -144,6 +145,15 @@ def main() -> None:
     record["measured"] = times(seconds, OURS, options.batch)
     use(record["measured"], record, options.batch)
     show(record["measured"])
+    record["listing_takes"] = {
+        name: statistics.median(
+            other / own for own, other in zip(taken, seconds[LISTED], strict=True)
+        )
+        for name, taken in seconds.items()
+        if name != LISTED
+    }
+    for name, ratio in record["listing_takes"].items():
+        print(f"the listing takes {ratio:.2f} times as long as {name}")
 
     agreement: dict[str, Any] = {"success": {}, "steps": {}, "l2": {}}
     for name, results in made.items():
