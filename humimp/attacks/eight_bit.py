@@ -22,7 +22,7 @@ def eight_bit(
     steps: int = 100,
     step_size: float = 0.03,
     rounds: int = 12,
-    share: float = 0.15,
+    share: float = 0.3,
     cost: Any = None,
     confidence: float = 0.0,
     targeted: bool = False,
