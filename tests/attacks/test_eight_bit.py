@@ -214,7 +214,6 @@ def test_the_cost_decides_what_is_kept(setting):
     climbed = attacks.eight_bit(model, x, y, rounds=0)
     assert (upper(x, priced) <= upper(x, climbed)).all()
     assert upper(x, priced).sum() < 0.99 * upper(x, climbed).sum()
-    assert (squared(x, plain) <= squared(x, priced)).all()
     assert squared(x, plain).sum() < 0.99 * squared(x, priced).sum()
     nothing = attacks.eight_bit(model, x, y, cost=lambda reference, x: 0 * squared(reference, x))
     assert torch.equal(nothing, climbed)
