@@ -443,9 +443,8 @@ if scale is not None:
     there = [name for name in names if folder(name, scale).exists()]
     large = pd.concat(evaluate.load(folder(name, scale)) for name in there)
     large_attacked = large[large["attack"] != "No attack"]
-    shown_ids = [
-        path.stem for path in sorted((folder("No attack", scale) / "images").glob("*.png"))
-    ]
+    saved = sorted((folder("No attack", scale) / "images").glob("*.png"))
+    shown_ids = [path.stem for path in saved[:1]]  # thirteen panels of it fill a page
     large_named = large.set_index(["attack", "id"])["predicted"].map(
         dict(enumerate(datasets.class_names()))
     )
@@ -502,7 +501,7 @@ if scale is not None:
 # ```{glue:figure} large_fig_3
 # :name: "fig-3-large"
 #
-# **Figure E4.** Figure 3 in the **reference run at the paper's settings**: photographs of the paper's set (CC BY; `humimp/data/imagenet1000.csv` names their authors) with the label that the ResNet-50 gives them, at true pixels. Ground cost of ours: {glue:text}`large_cost`, a stand-in for PieAPP.
+# **Figure E4.** Figure 3 in the **reference run at the paper's settings**: a photograph of the paper's set (CC BY; `humimp/data/imagenet1000.csv` names its author) with the label that the ResNet-50 gives it, at true pixels. Ground cost of ours: {glue:text}`large_cost`, a stand-in for PieAPP.
 # ```
 #
 # ```{glue:figure} large_fig_4

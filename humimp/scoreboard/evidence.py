@@ -344,12 +344,18 @@ class Evidence:
         return best[1] if best else None
 
     def parameters(self, page: str) -> tuple[Source, dict[str, Any]] | None:
-        """Read the parameters of the preferred run of a page."""
-        for source in self.sources:
-            file = source.folder / "provenance.json"
-            if source.page == page and file.is_file():
-                return source, json.loads(file.read_text("utf-8"))["parameters"]
-        return None
+        """Read the parameters of the preferred run of a page.
+
+        The first, but where models are trained one with enough of them for a verdict.
+        """
+        found = [
+            (source, json.loads(file.read_text("utf-8"))["parameters"])
+            for source in self.sources
+            if source.page == page and (file := source.folder / "provenance.json").is_file()
+        ]
+        return max(
+            found, key=lambda one: one[1].get("n_models", FEWEST) >= FEWEST, default=None
+        )  # the first of the best
 
     @cached_property
     def geographies(self) -> list[Geography]:

@@ -5,9 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from humimp import experiment, fairness, geography, replicates
-from humimp.pages import Page, Project
-from humimp.scoreboard import evidence
+from humimp import experiment, fairness, replicates
 from humimp.scoreboard.evidence import Company, Evidence, reference
 from humimp.scoreboard.verdicts import FEWEST
 
@@ -240,63 +238,10 @@ def test_real_countries_are_not_guessed(root, models):
     assert Evidence(reference(root)).geographies == []
 
 
-def test_the_convention_of_seeds_is_the_experiment_s():
-    """What this module relies on: the countries do not depend on the images."""
-    real = experiment.by_country("digits", n_train=275, n_test=280, seed=5, strength=4).test
-    blank = (real.images[:, :, :1, :1] * 0, real.labels * 0, real.ids)
-    known = geography.simulate(blank, strength=4, gradient=1.0, seed=11)
-    assert known.countries == real.countries
-    assert known.planted.tolist() == real.planted.tolist()
-
-
-@pytest.fixture
-def project(root):
-    """Four pages, of which the third has the scoreboard."""
-    (root / "book").mkdir()
-    code = dict.fromkeys(("03_1_ssim", "03_2_pieapp", "05_conclusion", "a2_readings"), "1")
-    code["05_conclusion"] = 'scoreboard.own(project, before="05_conclusion")'
-    chapters = "".join(f"  - file: {name}\n" for name in code)
-    (root / "_toc.yml").write_text(f"root: index\nchapters:\n{chapters}")
-    for name, text in code.items():
-        cell = '# %% tags=["parameters"]\nrun = "yours"  # run\n' if text == "1" else ""
-        (root / "book" / f"{name}.py").write_text(f"# %%\n{text}\n\n{cell}")
-    return Project(root)
-
-
-def test_own_runs_are_those_that_earlier_pages_show(root, project, monkeypatch):
-    stamps = {"03_1_ssim": {"run": "reference"}, "03_2_pieapp": {}, "a2_readings": {}}
-    folders = {name: root / "runs" / name for name in stamps}
-    monkeypatch.setattr(
-        evidence.runner, "stamp", lambda page: {"parameters": stamps.get(page.name, {})}
-    )
-    monkeypatch.setattr(Page, "folder", lambda page, values: folders[page.name])
-    assert evidence.own(project, before="05_conclusion") == []
-    for folder in folders.values():
-        write_page(folder)
-    (found,) = evidence.own(project, before="05_conclusion")
-    assert found == ("your run", "03_2_pieapp", folders["03_2_pieapp"])
-    file = found.folder / "provenance.json"
-    file.write_text(file.read_text().replace("complete", "started"))
-    assert evidence.own(project, before="05_conclusion") == []
-
-
-def test_the_page_is_out_of_date_when_an_earlier_page_shows_another_run(project, monkeypatch):
-    monkeypatch.setattr("humimp.pages._contents", lambda folder: "")
-    monkeypatch.setattr("humimp.pages._computing", list)
-
-    def execute(name, fingerprint):
-        metadata = {"humimp": {"fingerprint": fingerprint}}
-        project.page(name).path.write_text(json.dumps({"cells": [], "metadata": metadata}))
-
-    def fingerprints():
-        return [project.page(name).fingerprint({}) for name in ("05_conclusion", "03_2_pieapp")]
-
-    first = fingerprints()
-    execute("03_1_ssim", "a")
-    second = fingerprints()
-    execute("a2_readings", "a")  # comes later
-    assert fingerprints() == second
-    execute("03_1_ssim", "b")
-    third = fingerprints()
-    assert len({first[0], second[0], third[0]}) == 3
-    assert first[1] == second[1] == third[1]  # has no scoreboard
+@pytest.mark.parametrize(("few", "chosen"), [(9, "laptop"), (10, "paper_cpu")])
+def test_a_run_of_too_few_models_stands_behind_one_of_enough(root, few, chosen):
+    for profile, n_models in (("paper_cpu", few), ("laptop", 50)):
+        write_page(root / "results" / profile / "04_3_results", n_models=n_models)
+    source, parameters = Evidence(reference(root)).parameters("04_3_results")
+    assert source.run == chosen
+    assert parameters["n_models"] == (50 if chosen == "laptop" else few)
