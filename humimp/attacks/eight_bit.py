@@ -1,9 +1,11 @@
 """The 8-bit aware attack: a near image of whole levels, for which Algorithm 1 does not look."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from humimp import checks
@@ -12,6 +14,8 @@ from humimp.attacks._steps import Callback, Model, ask, loss, margin, report, un
 from humimp.images import from_uint8, to_uint8, validate
 
 _TRIES = 3  # of how many values to put back in a round
+_WINDOW = 15  # pixels each way, in which an image is busy or not
+_CALM = 0.02  # what the busiest of flat places still is
 
 
 def eight_bit(
@@ -23,6 +27,7 @@ def eight_bit(
     step_size: float = 0.03,
     rounds: int = 12,
     share: float = 0.3,
+    masking: float = 1.0,
     cost: Any = None,
     confidence: float = 0.0,
     targeted: bool = False,
@@ -38,8 +43,13 @@ def eight_bit(
     the margin m = max over i ≠ y of logits_i − logits_y, and one that was not could contribute
     |∇m_i|, for a level each. So in each round the most useful unchanged values are moved by a level
     and the least useful changed ones, which are more, moved back by one; useful is what adds much
-    to the margin for the squared distance that it takes. How many go back is found by bisection.
-    What is misclassified still and has a smaller ground cost is kept.
+    to the margin for its price. How many go back is found by bisection. What is misclassified still
+    and has a smaller ground cost is kept.
+
+    **Masking.** A change is seen less where the image is busy. So a value's change δ_i has the price
+    δ_i² / (σ_i + 0.02)ᵖ, with σ_i the standard deviation of the brightness in the 15 × 15 pixels
+    around, as Croce and Hein (2019) bound changes by the deviation beside; prices are scaled so
+    that the mean of their denominators is 1. With p = 0 all places are alike.
 
     Parameters
     ----------
@@ -58,9 +68,11 @@ def eight_bit(
     share
         From 0 to 1: how many unchanged values are moved in the first round, as a share of those
         that are changed. It falls linearly to 0 after the last.
+    masking
+        p ≥ 0.
     cost
         c0: callable (images, adversarial) → (N,), see `imperceptible`; no gradient is asked of it.
-        By default the squared Euclidean distance.
+        By default the sum of the prices; for p = 0 that is the squared Euclidean distance.
     confidence
         a ≥ 0: an image counts as misclassified where its margin is above a.
     targeted
@@ -94,6 +106,7 @@ def eight_bit(
     )  # fmt: skip
     checks.count(rounds, "rounds")
     checks.number(share, "share", low=0)
+    checks.number(masking, "masking", low=0)
     if share > 1:
         raise ValueError(f"share: expected a share from 0 to 1, got {share!r}")
 
@@ -109,7 +122,13 @@ def eight_bit(
     rows = fooled.nonzero().flatten()
     if not len(rows):
         return adversarial
-    distance = _steps.remember(_squared if cost is None else cost, images.detach())[fooled]
+    original = images.detach()[rows]
+    room = _room(original, masking)
+    distance = (
+        partial(_price, original, room)
+        if cost is None
+        else _steps.remember(cost, images.detach())[fooled]
+    )
     with torch.no_grad():
         least = distance(adversarial[rows])
     checks.cost(least, len(rows))
@@ -120,7 +139,7 @@ def eight_bit(
             value = margin(ask(model, x, labels[rows]), labels[rows], targeted)
             (slope,) = torch.autograd.grad(value.sum(), x)
         checks.gradient(slope, "the margin")
-        exchange = _Exchange(images.detach()[rows], best, slope, share * (1 - number / rounds))
+        exchange = _Exchange(original, room, best, slope, share * (1 - number / rounds))
         low, high = exchange.moved, 2 * exchange.moved + 5
         for _ in range(_TRIES):
             back = (low + high) / 2
@@ -188,15 +207,17 @@ class _Exchange:
     equally useful values the first come first, so that no other image of the batch has a say.
     """
 
-    def __init__(self, original: Tensor, image: Tensor, slope: Tensor, share: float) -> None:
+    def __init__(
+        self, original: Tensor, room: Tensor, image: Tensor, slope: Tensor, share: float
+    ) -> None:
         self._shape, self._dtype = image.shape, image.dtype
         self._start = _levels(original)
         self._change = _levels(image) - self._start
-        slope = slope.flatten(1).to(self._change)
+        slope, room = slope.flatten(1).to(self._change), room.flatten(1).to(self._change)
         changed = self._change != 0
         end = self._start + slope.sign()
-        useful = torch.where(~changed & (end >= 0) & (end <= 255), slope.abs(), -1)
-        saved = 2 * self._change.abs() - 1  # of the squared distance, by going back a level
+        useful = torch.where(~changed & (end >= 0) & (end <= 255), slope.abs() * room, -1)
+        saved = (2 * self._change.abs() - 1) / room  # of the price, by going back a level
         contributed = torch.where(changed, slope * self._change.sign() / saved, torch.inf)
         count = changed.sum(1).double()
         self.moved = torch.minimum((share * count).floor(), (useful > 0).sum(1))
@@ -219,6 +240,16 @@ def _levels(images: Tensor) -> Tensor:
     return to_uint8(images).flatten(1).double()
 
 
-def _squared(original: Tensor, images: Tensor) -> Tensor:
-    """Return the squared Euclidean distance, shape (N,)."""
-    return (images - original).flatten(1).double().square().sum(1)
+def _room(images: Tensor, masking: float) -> Tensor:
+    """Return (σ + 0.02)ᵖ at each value, divided by its mean over the image, (N, C, H, W)."""
+    pixels = images.double().mean(1, keepdim=True)
+    beside = _WINDOW // 2
+    padded = F.pad(pixels, 4 * [beside], mode="replicate")
+    mean, square = (F.avg_pool2d(one, _WINDOW, 1) for one in (padded, padded.square()))
+    room = ((square - mean.square()).clamp(min=0).sqrt() + _CALM) ** masking
+    return (room / room.mean((1, 2, 3), keepdim=True)).expand_as(images)
+
+
+def _price(original: Tensor, room: Tensor, images: Tensor) -> Tensor:
+    """Return the sum of the prices, shape (N,), in double precision."""
+    return ((images - original).double().square() / room).flatten(1).sum(1)

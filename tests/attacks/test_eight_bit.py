@@ -1,5 +1,6 @@
 """The 8-bit aware attack against its listing, and a hyperplane, whose fewest levels are known."""
 
+import statistics
 from itertools import pairwise
 
 import pytest
@@ -17,8 +18,22 @@ def squared(original, x):
     return (x - original).flatten(1).square().sum(1)
 
 
-def literal(model, x, y, *, steps, step_size, rounds, share, a, targeted, cost):
+def room_of(x, p):
+    """Say pixel by pixel how busy one image is, as a list in the order of its values."""
+    channels, height, width = x.shape
+    found = []
+    for i in range(height):
+        for j in range(width):
+            rows = [min(max(i + d, 0), height - 1) for d in range(-7, 8)]
+            columns = [min(max(j + d, 0), width - 1) for d in range(-7, 8)]
+            near = [float(x[:, r, c].mean()) for r in rows for c in columns]
+            found.append((statistics.pstdev(near) + 0.02) ** p)
+    return [value / statistics.fmean(found) for value in found] * channels
+
+
+def literal(model, x, y, *, steps, step_size, rounds, share, masking, a, targeted, cost):
     """Climb and exchange value by value, for one image."""
+    room = room_of(x, masking)
 
     def margin(logits):
         others = torch.cat([logits[:y], logits[y + 1 :]]).max()
@@ -28,7 +43,9 @@ def literal(model, x, y, *, steps, step_size, rounds, share, a, targeted, cost):
         return torch.tensor([float(level) for level in levels]).to(x).view(x.shape) / 255
 
     def far(levels):
-        return float(cost(x[None], image(levels)[None]))
+        if cost is not None:
+            return float(cost(x[None], image(levels)[None]))
+        return sum((b - a) ** 2 / r for a, b, r in zip(start, levels, room, strict=True))
 
     def wrong(levels):
         return bool(margin(model(image(levels)[None])[0]) > a)
@@ -54,9 +71,9 @@ def literal(model, x, y, *, steps, step_size, rounds, share, a, targeted, cost):
         changed = [i for i in range(len(g)) if change[i]]
         ways = {i: (g[i] > 0) - (g[i] < 0) for i in range(len(g))}
         free = [i for i in ways if not change[i] and ways[i] and 0 <= start[i] + ways[i] <= 255]
-        free.sort(key=lambda i: -abs(g[i]))
+        free.sort(key=lambda i: -abs(g[i]) * room[i])
         signs = {i: 1 if change[i] > 0 else -1 for i in changed}
-        changed.sort(key=lambda i: g[i] * signs[i] / (2 * abs(change[i]) - 1))
+        changed.sort(key=lambda i: g[i] * signs[i] * room[i] / (2 * abs(change[i]) - 1))
         s = min(int(share * (1 - r / rounds) * len(changed)), len(free))
         low, high = s, 2 * s + 5
         kept = levels
@@ -77,23 +94,26 @@ def literal(model, x, y, *, steps, step_size, rounds, share, a, targeted, cost):
 
 @pytest.mark.parametrize("targeted", [False, True])
 @pytest.mark.parametrize(
-    ("step_size", "rounds", "share", "a", "cost"),
+    ("step_size", "rounds", "share", "masking", "a", "cost"),
     [
-        (0.03, 8, 0.15, 0.0, None),
-        (0.05, 5, 0.5, 0.05, None),
-        (0.1, 12, 0.3, 0.0, distance),
-        (0.2, 0, 0.3, 0.2, None),
-        (0.05, 3, 0.0, 0.0, None),
+        (0.03, 8, 0.15, 0.0, 0.0, None),
+        (0.03, 8, 0.3, 1.0, 0.0, None),
+        (0.05, 5, 0.5, 0.5, 0.05, None),
+        (0.1, 12, 0.3, 0.0, 0.0, distance),
+        (0.1, 12, 0.3, 2.0, 0.0, distance),
+        (0.2, 0, 0.3, 1.0, 0.2, None),
+        (0.05, 3, 0.0, 1.0, 0.0, None),
     ],
 )
-def test_against_the_listing(setting, targeted, step_size, rounds, share, a, cost):
+def test_against_the_listing(setting, targeted, step_size, rounds, share, masking, a, cost):
     model, x, y = setting[0], setting[1][2:7], setting[2][2:7]
     if targeted:
         y = (y + 1) % 4
-    options = {"steps": 40, "step_size": step_size, "rounds": rounds, "share": share}
+    options = {"steps": 40, "step_size": step_size, "rounds": rounds}
+    options |= {"share": share, "masking": masking}
     wanted = [
         literal(
-            model, image, label, **options, a=a, targeted=targeted, cost=cost or squared
+            model, image, label, **options, a=a, targeted=targeted, cost=cost
         )
         for image, label in zip(x, y.tolist(), strict=True)
     ]  # fmt: skip
@@ -250,6 +270,25 @@ def test_without_gradient_nothing_moves():
     assert torch.equal(got, x)
 
 
+def test_with_masking_the_change_goes_where_the_image_is_busy():
+    """The right half is noise, the left half grey, and the model looks at both alike."""
+    generator = torch.Generator().manual_seed(0)
+    plane = Hyperplane(torch.randn(3, 48, 48, generator=generator, dtype=torch.float64), 6.0)
+    noise = torch.rand(1, 3, 48, 24, generator=generator, dtype=torch.float64)
+    plane.image[..., 24:] = images.validate(noise, "round")
+
+    def busy(masking):
+        got = attacks.eight_bit(plane, plane.image, torch.tensor([0]), masking=masking)
+        assert plane(got).argmax() == 1
+        change = (got - plane.image).square()
+        return float(change[..., 24:].sum() / change.sum()), float(change.sum())
+
+    (even, least), (more, some), (most, much) = busy(0.0), busy(1.0), busy(2.0)
+    assert 0.4 < even < 0.6
+    assert even + 0.15 < more < most
+    assert least < some < much
+
+
 def test_no_value_is_moved_beyond_black_or_white():
     """At the edge the most useful values cannot move, and others are taken."""
     w = draw(False, 3)
@@ -348,6 +387,7 @@ def test_passes_are_as_few_as_said(setting):
         ({"step_size": 0}, r"step_size: expected a finite number above 0, got 0"),
         ({"rounds": -1}, r"rounds: expected a whole number ≥ 0, got -1"),
         ({"rounds": 1.5}, r"rounds: expected a whole number ≥ 0, got 1.5"),
+        ({"masking": -1.0}, "masking: expected"),
         ({"share": -0.1}, r"share: expected a finite number ≥ 0, got -0.1"),
         ({"share": 1.1}, r"share: expected a share from 0 to 1, got 1.1"),
         ({"confidence": -1.0}, r"confidence: expected a finite number ≥ 0, got -1.0"),
