@@ -46,10 +46,10 @@ def eight_bit(
     to the margin for its price. How many go back is found by bisection. What is misclassified still
     and has a smaller ground cost is kept.
 
-    **Masking.** A change is seen less where the image is busy. So a value's change δ_i has the price
-    δ_i² / (σ_i + 0.02)ᵖ, with σ_i the standard deviation of the brightness in the 15 × 15 pixels
-    around, as Croce and Hein (2019) bound changes by the deviation beside; prices are scaled so
-    that the mean of their denominators is 1. With p = 0 all places are alike.
+    **Masking.** A change is seen less where the image is busy. So a change δ_i of a value has the
+    price δ_i² / (σ_i + 0.02)ᵖ, with σ_i the standard deviation of the brightness in the 15 × 15
+    pixels around, as Croce and Hein (2019) bound changes by the deviation beside; prices are scaled
+    so that the mean of their denominators is 1. With p = 0 all places are alike.
 
     Parameters
     ----------
