@@ -72,6 +72,7 @@ def entries(
         "PGD (L2)": (partial(attacks.pgd_l2, **steps), 1.0),
         "NPTM (PPGD)": (partial(attacks.ppgd, features=phi), 1.0),
         "NPTM (LPA)": (partial(attacks.lpa, features=phi), 1.0),
+        "8-bit aware": (partial(attacks.eight_bit, rounds=given["rounds"]), 1.0),
     }
     for a in given["confidences"]:
         ours = partial(attacks.imperceptible, cost=price, lam=given["lam"], confidence=a, **steps)
