@@ -264,7 +264,7 @@ for column in ("l1", "l2", "linf", "lpips", "dists"):
 # ```{glue:figure} paper_tab_readings
 # :name: "tab-readings-paper"
 #
-# **Table E20.** Candidate readings beside the paper's Table 1, **reference run at the paper's settings**: ResNet-50 (He et al. 2016), 299 × 299 pixels, PGD and ours ($a = 0$, gradient as it is) on the {glue:text}`paper_n_pgd` of {glue:text}`paper_n_pgd_images` images that it classifies correctly, the other rows on fixed random subsets of the size given. Ours has PieAPP-small as its ground cost, a stand-in for PieAPP. LPIPS and DISTS under
+# **Table E20.** Candidate readings beside the paper's Table 1, **reference run at the paper's settings**: ResNet-50 (He et al. 2016), 299 × 299 pixels, PGD on the {glue:text}`paper_n_pgd` of {glue:text}`paper_n_pgd_images` images that it classifies correctly, each other row on as many of these as its line says: all, or a fixed random subset. Ours has PieAPP-small as its ground cost, a stand-in for PieAPP. LPIPS and DISTS under
 # other conventions are estimated from the subset. Grey: the paper. Factor: how far a candidate is from the paper, 1 being agreement; bold: favoured; –: ruled out by its success rate.
 # ```
 #
