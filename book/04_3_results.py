@@ -614,6 +614,9 @@ if scale is not None and before is not None:
     glue("large_tab_accuracy", large_table, display=True)
     for key in ("n_images", "n_train", "size", "passes", "n_models", "cost", "perc_al_steps"):
         glue(f"large_{key}", settings[key])
+    glue("large_accuracy_0", float(100 * large_start["accuracy"]))
+    for name, table in large_models.items():
+        glue(f"large_accuracy_{name}", float(100 * table["accuracy"].mean()))
     for name in ("PGD", "PerC_AL", "Fine-tuning"):
         found = large_tests.loc[(name, "paired")]
         glue(f"large_t_{name}", minus(found["t"]))
@@ -665,7 +668,7 @@ if scale is not None and before is not None:
 # ```
 #
 # That slopes are smaller after training on our attack than on the other two {glue:text}`large_holds`: in pairs, PGD's minus ours is {glue:text}`large_difference_PGD` points per doubling (t = {glue:text}`large_t_PGD`, p {glue:text}`large_holm_PGD` after Holm), and PerC_AL's minus ours {glue:text}`large_difference_PerC_AL` (t = {glue:text}`large_t_PerC_AL`, p {glue:text}`large_holm_PerC_AL`). Plain fine-tuning's minus ours is
-# {glue:text}`large_difference_Fine-tuning`. Minutes for Algorithm 2 and for each model by Algorithm 3, on one core: {glue:text}`large_spent`.
+# {glue:text}`large_difference_Fine-tuning`. Of the images, {glue:text}`large_accuracy_0:.1f` % are right before training and {glue:text}`large_accuracy_Ours:.1f` % after training on ours, {glue:text}`large_accuracy_PGD:.1f` % on PGD's, {glue:text}`large_accuracy_PerC_AL:.1f` % on PerC_AL's and {glue:text}`large_accuracy_Fine-tuning:.1f` % after plain fine-tuning. Minutes for Algorithm 2 and for each model by Algorithm 3, on one core: {glue:text}`large_spent`.
 
 # %% [markdown]
 # ## What came out
