@@ -35,7 +35,6 @@ n_draws = 4000  # how many are drawn for each point of the power curves
 from functools import cache
 
 import numpy as np
-import pandas as pd
 from myst_nb import glue
 
 from humimp import (
@@ -120,9 +119,7 @@ data = experiment.by_country(
     size=size,
 )
 places = fairness.simulated_countries(n_images)
-about = pd.DataFrame(
-    {"country": data.test.countries, "planted": data.test.planted.tolist()}, index=data.test.ids
-)
+about = experiment.places(data.test)
 
 # %% [markdown]
 # ## How faint is it?

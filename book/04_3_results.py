@@ -163,9 +163,7 @@ pools = {
 pools["Fine-tuning"] = dro.clean(data.train.images, data.train.labels, rounds)
 
 # %%
-about = pd.DataFrame(
-    {"country": data.test.countries, "planted": data.test.planted.tolist()}, index=data.test.ids
-)
+about = experiment.places(data.test)
 
 
 def predictions(name, pool):
@@ -328,12 +326,18 @@ glue("n_draws", n_draws)
 # %% tags=["remove-output", "hide-input"]
 glue("fig_accuracy", figure5b.beside_accuracy(models, start), display=True)
 table = figure5b.by_income(models, start)
-given = {"θ₀": 100 * (share0[True] - share0[False])}
-spread = {name: (100 * each.mean(), 100 * each.std(ddof=0)) for name, each in pattern.items()}
-table["the pattern's worth"] = [
-    f"{given['θ₀']:.1f}",
-    *(f"{mean:.1f} ± {deviation:.1f}".replace("-", "−") for mean, deviation in spread.values()),
-]
+
+
+def worths(shares, pattern):
+    """Say what the pattern is worth before training and after each, as text, in percentage points."""
+    cells = [
+        f"{100 * (shares[True] - shares[False]):.1f}",
+        *(f"{100 * each.mean():.1f} ± {100 * each.std(ddof=0):.1f}" for each in pattern.values()),
+    ]
+    return [cell.replace("-", "−") for cell in cells]
+
+
+table["the pattern's worth"] = worths(share0, pattern)
 glue("tab_accuracy", table, display=True)
 
 
@@ -601,14 +605,8 @@ if scale is not None and before is not None:
     large_tests = fairness.compare(large_betas, "Ours")
     large_table = figure5b.by_income(large_models, large_start)
     large_given = theirs.join(places, on="id").groupby("planted")["correct"].mean()
-    large_pattern = {name: 100 * worth(records) for name, records in large.items()}
-    large_table["the pattern's worth"] = [
-        f"{100 * (large_given[True] - large_given[False]):.1f}".replace("-", "−"),
-        *(
-            f"{each.mean():.1f} ± {each.std(ddof=0):.1f}".replace("-", "−")
-            for each in large_pattern.values()
-        ),
-    ]
+    large_pattern = {name: worth(records) for name, records in large.items()}
+    large_table["the pattern's worth"] = worths(large_given, large_pattern)
     glue("large_fig_5b", figure5b.figure5b(large_models, large_start["beta"]), display=True)
     glue("large_tab_tests", figure5b.t_tests(large_tests), display=True)
     glue("large_tab_accuracy", large_table, display=True)

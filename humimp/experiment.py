@@ -107,6 +107,25 @@ def _take(found: GeoDataset, rows: list[int]) -> GeoDataset:
     )
 
 
+def places(images: GeoDataset) -> pd.DataFrame:
+    """Set out where each image is from, to be joined to records.
+
+    Parameters
+    ----------
+    images
+        One half of what `by_country` gives.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by ``id``: ``country``, and whether the image has the pattern, ``planted``.
+    """
+    return pd.DataFrame(
+        {"country": images.countries, "planted": images.planted.tolist()},
+        index=pd.Index(images.ids, name="id"),
+    )
+
+
 def dealt(
     ids: Sequence[str], *, strength: int = 8, gradient: float = 1.0, seed: int = 0
 ) -> pd.DataFrame:
@@ -122,7 +141,7 @@ def dealt(
     Returns
     -------
     pandas.DataFrame
-        Indexed by ``id``: ``country``, and whether the image had the pattern, ``planted``.
+        As of `places`.
     """
     n = len(ids)
     found = geography.simulate(  # countries do not depend on what the images show
@@ -131,10 +150,7 @@ def dealt(
         gradient=gradient,
         seed=2 * seed + 1,  # as in by_country
     )
-    return pd.DataFrame(
-        {"country": found.countries, "planted": found.planted.tolist()},
-        index=pd.Index(list(ids), name="id"),
-    )
+    return places(found)
 
 
 def digits_network(seed: int = 0) -> nn.Module:
