@@ -230,8 +230,8 @@ def run(
     devices = set()
     runs.begin(folder, diary)
     start = time.monotonic()
-    with progress.bar(plan.name, len(data.ids)) as shown, closing(attacked):
-        shown.update(sum(map(len, parts.values())))
+    kept = sum(map(len, parts.values()))
+    with progress.bar(plan.name, len(data.ids), done=kept) as shown, closing(attacked):
         for index, done in attacked:
             _write(folder, index, done)
             parts[index] = done.records

@@ -15,7 +15,7 @@ VARIABLE = "HUMIMP_PROGRESS"
 
 
 @contextmanager
-def bar(label: str, total: float, *, unit: str = "image") -> Iterator["tqdm[Any]"]:
+def bar(label: str, total: float, *, done: float = 0, unit: str = "image") -> Iterator["tqdm[Any]"]:
     """Show how much is done and how long the rest will take.
 
     The bar appears in a terminal and in an interactive notebook, and stays silent elsewhere.
@@ -26,6 +26,8 @@ def bar(label: str, total: float, *, unit: str = "image") -> Iterator["tqdm[Any]
         What is being done, in a few words.
     total
         How many units there are to do.
+    done
+        How many of them an earlier session did; they do not count for the time left.
     unit
         One of them, in the singular; ``"B"`` counts bytes as kB and MB.
 
@@ -37,6 +39,7 @@ def bar(label: str, total: float, *, unit: str = "image") -> Iterator["tqdm[Any]
     options: dict[str, Any] = {
         "desc": label,
         "total": total,
+        "initial": done,
         "unit": unit,
         "unit_scale": unit == "B",
         "mininterval": 0.3,

@@ -115,8 +115,8 @@ def run(
         }
         _begin(folder, diary)
         start = time.monotonic()
-        with progress.bar("training", len(seeds), unit="model") as shown:
-            shown.update(len(seeds) - sum(map(len, todo)))
+        kept = len(seeds) - sum(map(len, todo))
+        with progress.bar("training", len(seeds), done=kept, unit="model") as shown:
             for group, done in _each(train, todo, executor):
                 for seed, trained in zip(group, done, strict=True):
                     if seed not in parts:

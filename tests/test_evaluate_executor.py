@@ -612,8 +612,8 @@ def test_progress_counts_images_as_they_are_finished(
     counted: list[list[int]] = []
 
     @contextmanager
-    def bar(label: str, total: float) -> Iterator[Any]:
-        counted.append([])
+    def bar(label: str, total: float, done: float) -> Iterator[Any]:
+        counted.append([done])
 
         class Shown:
             update = staticmethod(counted[-1].append)
