@@ -228,14 +228,32 @@ def cost(values: Tensor, n: int) -> None:
     ValueError
         For anything else.
     """
+    one_each(values, n)
+    if not bool(torch.isfinite(values.detach()).all()):
+        raise ValueError("cost: NaN or infinite values; expected a finite cost for every image")
+
+
+def one_each(values: Tensor, n: int) -> None:
+    """Check that a ground cost returned one value per image, whatever they are.
+
+    Parameters
+    ----------
+    values
+        Shape (N,).
+    n
+        How many images there are.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
     shape = tuple(values.shape) if isinstance(values, Tensor) else _kind(values)
     if shape != (n,):
         raise ValueError(
             f"cost: expected one value per image, shape ({n},), got {shape}; "
             "a mean over the batch would mix the images (reduction='none' in piq)"
         )
-    if not bool(torch.isfinite(values.detach()).all()):
-        raise ValueError("cost: NaN or infinite values; expected a finite cost for every image")
 
 
 def gradient(gradient: Tensor, of: str) -> None:

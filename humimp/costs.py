@@ -118,7 +118,7 @@ class LPIPS:
 
 
 class LPIPSFromReference:
-    """LPIPS from fixed references; a boolean mask in brackets keeps some of them."""
+    """LPIPS from fixed references; indices or a mask in brackets keep some of them."""
 
     def __init__(
         self, network: distances.LPIPSNetwork, features: list[Tensor], shape: torch.Size
@@ -137,12 +137,12 @@ class LPIPSFromReference:
         if images.shape != wanted:
             raise ValueError(
                 f"images: expected the shape of the references, {wanted}, got "
-                f"{tuple(images.shape)}; where images are dropped, keep[mask] the references too"
+                f"{tuple(images.shape)}; where images are dropped, index the references too"
             )
         return self._network.between(self._features, self._network.features(images))
 
     def __getitem__(self, keep: Tensor) -> "LPIPSFromReference":
-        """Keep the references that a boolean mask, shape (N,), names."""
+        """Keep the references that indices, or a boolean mask of shape (N,), name."""
         features = [layer[keep] for layer in self._features]
         return LPIPSFromReference(self._network, features, self._shape)
 

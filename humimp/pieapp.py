@@ -383,7 +383,7 @@ class Distance:
 
 
 class FromReference:
-    """The distance from fixed references; a boolean mask in brackets keeps some of them.
+    """The distance from fixed references; indices or a mask in brackets keep some of them.
 
     The references' part is computed once, in the first call. An attack's first step is at the
     references themselves: there, what the images' gradient is taken of is their part, too.
@@ -406,8 +406,7 @@ class FromReference:
         if images.shape != self._reference.shape:
             raise ValueError(
                 f"images: expected the shape of the references, {tuple(self._reference.shape)}, "
-                f"got {tuple(images.shape)}; where images are dropped, keep[mask] the references "
-                "too"
+                f"got {tuple(images.shape)}; where images are dropped, index the references too"
             )
         values, learnt = [], []
 
@@ -429,7 +428,7 @@ class FromReference:
         return torch.cat(values)
 
     def __getitem__(self, keep: Tensor) -> "FromReference":
-        """Keep the references that a boolean mask, shape (N,), names."""
+        """Keep the references that indices, or a boolean mask of shape (N,), name."""
         known = None if self._known is None else self._known[keep]
         return FromReference(self._distance, self._reference[keep], self._at_once, known)
 

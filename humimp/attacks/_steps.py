@@ -1,6 +1,7 @@
 """What the attacks share: the checks at the door, the margin, the loss, unit length."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -34,10 +35,43 @@ def begin(
     return labels.to(images.device)
 
 
-def ask(model: Model, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the model's logits, checked, with a gradient to come."""
+class Doubts:
+    """What has to be finite, asked of the device together with the next answer that is needed.
+
+    A program waits for each answer of a GPU, so a step asks once.
+    """
+
+    def __init__(self) -> None:
+        self._open: list[tuple[Tensor, Callable[[], object]]] = []
+        self.asked = False
+
+    def add(self, check: Callable[..., object], values: Tensor, *about: Any) -> None:
+        """Have ``check(values, *about)`` called with the next answer, if values are not finite."""
+        values = values.detach()
+        self._open.append((values.isfinite().all()[None], partial(check, values, *about)))
+
+    def settle(self, *answer: Tensor) -> list[bool]:
+        """Read an answer, a boolean vector, and complain about what was not finite before it."""
+        self.asked = True
+        doubts, self._open = self._open, []
+        questions = [*(fine for fine, _ in doubts), *answer]
+        found: list[bool] = torch.cat(questions).tolist() if questions else []
+        for fine, (_, complain) in zip(found, doubts, strict=False):
+            if not fine:
+                complain()
+        return found[len(doubts) :]
+
+
+def ask(model: Model, images: Tensor, labels: Tensor, doubts: Doubts | None = None) -> Tensor:
+    """Return the model's logits, checked, with a gradient to come.
+
+    With doubts, all is checked the first time only, and later whether the logits are finite.
+    """
     logits = model(images)
-    checks.logits(logits, labels)
+    if doubts is not None and doubts.asked:
+        doubts.add(checks.logits, logits, labels)
+    else:
+        checks.logits(logits, labels)
     if not logits.requires_grad:
         raise ValueError(
             "model: its logits carry no gradient; take torch.no_grad, torch.inference_mode or "
@@ -53,6 +87,7 @@ def still_right(
     active: Tensor,
     confidence: float,
     targeted: bool,
+    doubts: Doubts,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Ask the model about the images that are not done; where few are left, about them once more.
 
@@ -62,17 +97,20 @@ def still_right(
     Returns
     -------
     tuple
-        x, the images asked about, a leaf; its rows that go on, a mask; their logits, with a
-        gradient to come; and which of ``active`` go on, a mask. If none does, logits are empty.
+        x, the images asked about, a leaf; which of its rows go on; their logits, with a gradient
+        to come; and which of ``active`` go on, as indices like the rows. If none does, logits are
+        empty.
     """
     x = adversarial[active].requires_grad_()
-    logits = ask(model, x, labels[active])
-    going = margin(logits, labels[active], targeted) <= confidence
-    left = int(going.sum())
-    if 0 < 2 * left < len(active):
+    logits = ask(model, x, labels[active], doubts)
+    right = doubts.settle(margin(logits.detach(), labels[active], targeted) <= confidence)
+    left = torch.tensor([row for row, goes_on in enumerate(right) if goes_on], dtype=torch.int64)
+    going = left.to(x.device, non_blocking=True)
+    if 0 < 2 * len(going) < len(active):
         active = active[going]
         x = adversarial[active].requires_grad_()
-        return x, torch.ones_like(active, dtype=torch.bool), ask(model, x, labels[active]), going
+        logits = ask(model, x, labels[active], doubts)
+        return x, torch.arange(len(going), device=x.device), logits, going
     return x, going, logits[going], going
 
 

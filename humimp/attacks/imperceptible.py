@@ -6,7 +6,17 @@ import torch
 from torch import Tensor
 
 from humimp import checks
-from humimp.attacks._steps import Callback, Model, begin, loss, remember, report, still_right, unit
+from humimp.attacks._steps import (
+    Callback,
+    Doubts,
+    Model,
+    begin,
+    loss,
+    remember,
+    report,
+    still_right,
+    unit,
+)
 from humimp.images import Validation
 from humimp.images import validate as make_valid
 
@@ -42,8 +52,8 @@ def imperceptible(
         y: shape (N,), the true labels; the classes to reach if ``targeted``.
     cost
         c0: callable (images, adversarial) → (N,), differentiable in the second. If it has a
-        method ``at``, ``cost.at(images)`` must give a callable adversarial → (N,) that a boolean
-        mask can index, and is used instead.
+        method ``at``, ``cost.at(images)`` must give a callable adversarial → (N,) that a tensor of
+        indices can index, and is used instead.
     confidence
         a ≥ 0: stop where max over i ≠ y of logits_i − logits_y > a (line 4).
     steps
@@ -103,22 +113,25 @@ def imperceptible(
     adversarial = images.detach().clone()  # line 1
     active = torch.arange(len(images), device=images.device)
     distance = remember(cost, images.detach())
+    doubts = Doubts()
     for step in range(1, steps + 1):  # line 2
         with torch.enable_grad():
             x, rows, logits, going = still_right(  # lines 3 and 4
-                model, adversarial, labels, active, confidence, targeted
+                model, adversarial, labels, active, confidence, targeted, doubts
             )
-            if not bool(going.all()):
+            if len(going) < len(active):
                 active, distance = active[going], distance[going]
             if not len(active):
                 break
             price = distance(x[rows])
-            checks.cost(price, len(active))
+            checks.one_each(price, len(active))
+            doubts.add(checks.cost, price, len(active))
             value = loss(logits, labels[active], targeted) - lam * price
             (delta,) = torch.autograd.grad(value.sum(), x)  # line 7
         delta = delta[rows]
-        checks.gradient(delta, "the loss less the ground cost")
+        doubts.add(checks.gradient, delta, "the loss less the ground cost")
         x = x.detach()[rows] + step_size * (unit(delta) if normalized else delta)  # line 8
         adversarial[active] = make_valid(x, validate)  # line 9
         report(callback, step, adversarial, active)
+    doubts.settle()
     return adversarial

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from humimp import checks
-from humimp.attacks._steps import Callback, Model, begin, loss, report, still_right, unit
+from humimp.attacks._steps import Callback, Doubts, Model, begin, loss, report, still_right, unit
 from humimp.images import Validation
 from humimp.images import validate as make_valid
 
@@ -76,10 +76,11 @@ def pgd_l2(
 
     adversarial = images.detach().clone()
     active = torch.arange(len(images), device=images.device)
+    doubts = Doubts()
     for step in range(1, steps + 1):
         with torch.enable_grad():
             x, rows, logits, going = still_right(
-                model, adversarial, labels, active, confidence, targeted
+                model, adversarial, labels, active, confidence, targeted, doubts
             )
             active = active[going]
             if not len(active):
@@ -87,8 +88,9 @@ def pgd_l2(
             value = loss(logits, labels[active], targeted)
             (gradient,) = torch.autograd.grad(value.sum(), x)
         gradient = gradient[rows]
-        checks.gradient(gradient, "the loss")
+        doubts.add(checks.gradient, gradient, "the loss")
         x = x.detach()[rows] + step_size * unit(gradient)
         adversarial[active] = make_valid(x, validate)
         report(callback, step, adversarial, active)
+    doubts.settle()
     return adversarial

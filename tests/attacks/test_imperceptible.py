@@ -1,10 +1,13 @@
 """Algorithm 1 against a literal version, and what it promises beside."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from humimp import attacks, images
 
@@ -155,7 +158,7 @@ class Recorder:
                 return distance(reference, images)
 
             def __getitem__(self, keep):
-                assert keep.dtype == torch.bool
+                assert keep.dtype == torch.int64
                 recorder.kept.append(int(keep.sum()))
                 return recorder.at(reference[keep])
 
@@ -280,3 +283,62 @@ def test_bad_costs_are_named(cost, lam, match):
     model, x = network(), pictures(2)
     with pytest.raises(ValueError, match=match):
         attacks.imperceptible(model, x, model(x).argmax(1), cost=cost, lam=lam)
+
+
+class Answers(TorchDispatchMode):
+    """Counts what makes a program wait for a GPU: numbers read, masks turned into indices."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        indices = args[1] if name in ("index", "index_put", "index_put_") else []
+        masked = any(one is not None and one.dtype == torch.bool for one in indices)
+        self.count += masked or name in ("_local_scalar_dense", "nonzero", "equal", "is_nonzero")
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("attack", ["imperceptible", "pgd_l2"])
+def test_a_step_waits_for_one_answer(attack, setting, monkeypatch):
+    model, x, y = setting
+    options = {"cost": distance} if attack == "imperceptible" else {}
+    answers, counted = Answers(), []
+    listed = torch.Tensor.tolist
+
+    def tolist(tensor):
+        answers.count += 1
+        return listed(tensor)
+
+    def asked(images):
+        counted.append(answers.count)
+        return model(images)
+
+    monkeypatch.setattr(torch.Tensor, "tolist", tolist)
+    with answers:
+        getattr(attacks, attack)(asked, x, y, confidence=1e9, steps=9, step_size=0.01, **options)
+    assert len(counted) == 9
+    assert [after - before for before, after in pairwise(counted[1:])] == 7 * [1]
+
+
+@pytest.mark.parametrize("step", [1, 2, 5])
+def test_a_cost_that_fails_later_is_named(step, setting):
+    model, x, y = setting
+    asked = []
+
+    def broken(of):
+        def cost(reference, images):
+            asked.append(len(images))
+            return distance(reference, of(images) if len(asked) == step else images)
+
+        return cost
+
+    options = {"confidence": 1e9, "steps": 5, "step_size": 0.01}
+    with pytest.raises(ValueError, match=r"cost: NaN or infinite"):
+        attacks.imperceptible(model, x, y, cost=broken(lambda z: z * torch.inf), **options)
+    assert len(asked) == step
+    asked.clear()
+    with pytest.raises(ValueError, match=r"gradient of the loss less the ground cost is NaN"):
+        attacks.imperceptible(model, x, y, cost=broken(lambda z: z + (z - z).sqrt()), **options)
+    assert len(asked) == step
