@@ -1,74 +1,74 @@
 """Algorithms 2 and 3 as they are listed, one image and one model at a time, and as humimp has them.
 
-On digits with a simulated geography. Algorithm 3 is timed as its listing (a plain loop with
-torch.optim.SGD and batches of one), in batches with one model after the other, and in batches with
-all models at once; Algorithm 2 as its listing for PGD (L2), and in batches for each attack. The
-ways of humimp are compared with each other: predictions on the test images, and slopes β. What
-training does to accuracy and to robustness is measured too, for each reading of the weights.
-Prints tables and writes a JSON record.
+On digits with a simulated geography. Algorithm 2 attacks with PGD (L2): in batches of one, which is
+the listing, and in larger ones. Algorithm 3 trains as listed (a plain loop with torch.optim.SGD),
+in batches with one model after the other, and in batches with all models together. Models that are
+trained together must predict what they predict when trained alone. A batch takes one step where the
+listing takes one for each image, so beside the listings only the distances of the attacks and the
+accuracy of the models can agree, and must.
 """
 
 import argparse
 import copy
-import json
-import math
-import os
+import itertools
 import tempfile
-import time
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from machine import machine
-from torch import Tensor, nn
+from side_by_side import (
+    Task,
+    alone,
+    begin,
+    finish,
+    headline,
+    parser,
+    show,
+    take_turns,
+    times,
+    use,
+    verdict,
+)
+from torch import nn
 
-from humimp import attacks, classifiers, costs, datasets, dro, fairness, geography, runs
+from humimp import attacks, classifiers, datasets, dro, experiment, geography
 
-ROOT = Path(__file__).resolve().parents[1]
-ATTACKS: dict[str, Callable[..., Tensor]] = {
-    "pgd_l2": partial(attacks.pgd_l2, steps=10),
-    "perc_al": partial(attacks.perc_al, steps=20),
-    "imperceptible": partial(attacks.imperceptible, cost=costs.SSIM(), steps=20, step_size=1.0),
-}
+ATTACK = partial(attacks.pgd_l2, steps=10)
+BATCHES, LISTING_2 = "Algorithm 2, humimp", "Algorithm 2 as listed"
+TOGETHER, APART = "Algorithm 3, humimp, together", "Algorithm 3, humimp, one after the other"
+LISTING_3 = "Algorithm 3 as listed"
+SAME_LABELS = 0.001  # share of the predicted labels that may differ between together and apart
+SAME_L2 = 0.05  # relative, of the attacks' mean distance, between humimp and the listing
+SAME_ACCURACY = 2.0  # percentage points, of the models' mean accuracy, between the same
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--images", type=int, default=500, help="N, digits to train on (default 500)")
+    made = parser(__doc__, "dro")
+    add = made.add_argument
+    add("--images", type=int, default=300, help="N, digits to train on (default 300)")
     add("--rounds", type=int, default=3, help="T1 (default 3)")
     add("--passes", type=int, default=3, help="T2 (default 3)")
-    add("--replicates", type=int, default=50, help="models at once (default 50)")
-    add("--alone", type=int, default=10, help="models one after the other (default 10)")
+    add("--models", type=int, default=50, help="models trained together (default 50)")
+    add("--apart", type=int, default=4, help="models trained one after the other (default 4)")
     add("--batch", type=int, default=20, help="images per step (default 20)")
     add("--learning-rate", type=float, default=2e-4, help="for one image (default 2e-4)")
-    add("--strength", type=int, default=8, help="of the planted pattern, in levels (default 8)")
-    add("--threads", type=int, default=0, help="CPU threads (default: PyTorch's choice)")
-    add("--out", type=Path, default=ROOT / "results" / "benchmarks" / "dro.json")
-    options = parser.parse_args()
-    options.device = "cpu"
-    return options
+    add("--turns", type=int, default=3, help="turns (default 3)")
+    return made.parse_args()
 
 
-def clock(task: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
-    """Do something; give the seconds on the wall and of the processor."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    made = task()
-    return made, {"seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
-
-
-def listing_3(model: nn.Module, robust: dro.RobustDataset, alpha: float, passes: int) -> nn.Module:
+def listing_3(
+    model: nn.Module, robust: dro.RobustDataset, alpha: float, passes: int, seed: int
+) -> nn.Module:
     """Algorithm 3 as listed, but for the weights' scale: the steps' mean is α."""
     model = copy.deepcopy(model).requires_grad_(True)
     scaled = robust.weights / (robust.weights.square().sum() / robust.weights.sum())
     optimizer = torch.optim.SGD(model.parameters(), lr=alpha)
-    for j in torch.multinomial(robust.weights, passes * len(robust.weights), True).tolist():
+    generator = torch.Generator().manual_seed(seed)
+    count = passes * len(robust.weights)
+    drawn = torch.multinomial(robust.weights, count, True, generator=generator)
+    for j in drawn.tolist():
         optimizer.zero_grad()
         loss = F.cross_entropy(model(robust.images[j : j + 1]), robust.labels[j : j + 1])
         (scaled[j].float() * loss).backward()
@@ -76,118 +76,89 @@ def listing_3(model: nn.Module, robust: dro.RobustDataset, alpha: float, passes:
     return model.eval().requires_grad_(False)
 
 
-def health(model: nn.Module, test: geography.GeoDataset) -> dict[str, float]:
-    """Measure accuracy in percent, and the mean L2 that PGD needs to fool the model."""
-    images, labels = test.images[:200], test.labels[:200]
-    moved = (attacks.pgd_l2(model, images, labels, steps=50) - images).flatten(1).norm(dim=1)
-    accuracy = classifiers.accuracy(model, test.images, test.labels, 500)
-    return {"accuracy": 100 * accuracy, "l2_to_fool": float(moved.mean())}
-
-
-def betas(records: pd.DataFrame, test: geography.GeoDataset) -> "pd.Series[float]":
-    country = dict(zip(test.ids, test.countries, strict=True))
-    return fairness.by_model(records.assign(country=records["id"].map(country)))["beta"]
-
-
-def row(name: str, values: dict[str, Any]) -> None:
-    cells = (f"{key} {value:.4g}" for key, value in values.items())
-    print(f"{name:34}", ", ".join(cells), flush=True)
+def l2(robust: dro.RobustDataset, originals: torch.Tensor) -> float:
+    """Measure the mean Euclidean distance of a pool's attacks from their originals."""
+    moved = (robust.images - originals[robust.origin])[robust.round > 0]
+    return float(moved.flatten(1).norm(dim=1).mean())
 
 
 def main() -> None:
     options = arguments()
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    record = runs.provenance(
-        machine=machine(options.device),
-        threads=torch.get_num_threads(),
-        load_before=os.getloadavg(),
-        options={name: value for name, value in vars(options).items() if name != "out"},
-    )
-    simulate = partial(geography.simulate, strength=options.strength)
-    known = simulate(datasets.digits("train"), seed=1)
-    test = simulate(datasets.digits("test"), seed=2)
-    images, labels = known.images[: options.images], known.labels[: options.images]
-    model = classifiers.digits_small()
-    model = classifiers.train(model, images, labels, epochs=30, shift=1)
-    alpha, n = options.learning_rate, options.replicates
-    made = {"learning_rate": alpha, "batch_size": options.batch, "rounds": options.rounds}
+    record = begin(options)
+    known = geography.simulate(datasets.digits("train"), seed=1)
+    test = geography.simulate(datasets.digits("test"), seed=2)
+    images = known.images[: options.images].to(options.device)
+    labels = known.labels[: options.images].to(options.device)
+    model = classifiers.train(experiment.digits_network(), images, labels, epochs=30, shift=1)
+    model = model.to(options.device)
+    alpha, turns = options.learning_rate, range(options.turns)
+    steps: dict[str, Any] = {"learning_rate": alpha, "batch_size": options.batch}
+    folder, numbers = tempfile.TemporaryDirectory(), itertools.count()
 
-    print("Algorithm 2")
-    record["algorithm_2"], sets = {}, {}
-    for name, attack in ATTACKS.items():
-        task = partial(dro.robust_dataset, model, images, labels, attack)
-        sets[name], found = clock(partial(task, **made))
-        if name == "pgd_l2":
-            one_by_one = clock(partial(task, **made | {"batch_size": 1}))[1]
-            found |= {"listing_seconds": one_by_one["seconds"]}
-            found["ratio"] = one_by_one["seconds"] / found["seconds"]
-        new = sets[name].round > 0
-        moved = (sets[name].images - images[sets[name].origin])[new].flatten(1).norm(dim=1)
-        found["l2_mean"] = float(moved.mean())
-        record["algorithm_2"][name] = found
-        row(name, found)
+    def pool(turn: int, batch_size: int = options.batch) -> dro.RobustDataset:
+        return dro.robust_dataset(
+            model, images, labels, ATTACK,
+            rounds=options.rounds, seed=turn, **steps | {"batch_size": batch_size},
+        )  # fmt: skip
 
-    print("\nAlgorithm 3, a model")
-    robust = sets["pgd_l2"]
-    given: dict[str, Any] = {
-        "learning_rate": alpha,
-        "passes": options.passes,
-        "batch_size": options.batch,
-        "test": (test.images, test.labels, test.ids),
+    pools = [pool(turn) for turn in turns]
+
+    def trained(turn: int, count: int, together: int) -> pd.DataFrame:
+        return dro.replicates(
+            model, pools[turn], test=(test.images, test.labels, test.ids), passes=options.passes,
+            out=f"{folder.name}/{next(numbers)}", seeds=range(count), together=together, **steps,
+        )  # fmt: skip
+
+    second: dict[str, Task] = {BATCHES: pool, LISTING_2: lambda turn: pool(turn, 1)}
+    third: dict[str, Task] = {
+        TOGETHER: lambda turn: trained(turn, options.models, options.models),
+        APART: lambda turn: trained(turn, options.apart, 1),
+        LISTING_3: lambda turn: listing_3(model, pools[turn], alpha, options.passes, turn),
     }
-    with tempfile.TemporaryDirectory() as folder:
-        listed, listing = clock(lambda: listing_3(model, robust, alpha, options.passes))
-        run = partial(dro.replicates, model, robust, **given)
-        few = {"seeds": range(options.alone)}
-        one, alone = clock(partial(run, out=f"{folder}/alone", together=1, **few))
-        many, together = clock(partial(run, out=f"{folder}/together", together=n, seeds=range(n)))
-        halves = run(out=f"{folder}/halves", together=max(options.alone // 2, 1), **few)
-    alone = {key: value / options.alone for key, value in alone.items()}
-    together = {key: value / n for key, value in together.items()}
-    record["algorithm_3"] = {"listing": listing, "one after the other": alone, "together": together}
-    for found in record["algorithm_3"].values():
-        found["ratio"] = listing["seconds"] / found["seconds"]
-    record["algorithm_3"]["listing"] |= health(listed, test)
-    for name, found in record["algorithm_3"].items():
-        row(name, found)
+    if options.only:
+        alone(second | third, options)
+        return
+    headline(record, f"{options.images} digits, T1 = {options.rounds}, T2 = {options.passes}")
+    attacked, seconds = take_turns(second, options.turns, options.device)
+    made_images = options.rounds * options.images
+    rows = times(seconds, BATCHES, made_images)
+    use(rows, record, made_images)
+    show(rows)
 
-    first, slope = many[many["replicate"] < options.alone], betas(many, test)
+    found, taken = take_turns(third, options.turns, options.device)
+    models = {TOGETHER: options.models, APART: options.apart, LISTING_3: 1}
+    a_model = {name: [one / models[name] for one in taken[name]] for name in third}
+    print("\nseconds a model, not an image:")
+    more = times(a_model, TOGETHER, 1)
+    for name in third:
+        use(more, record, models[name], name)
+    show(more)
+    record["measured"] = rows | more
+
+    together, apart = found[TOGETHER], found[APART]
+    first = [one[one["replicate"] < options.apart].reset_index(drop=True) for one in together]
+    ours = 100 * sum(one["correct"].mean() for one in together) / len(together)
+    theirs = [classifiers.accuracy(one, test.images, test.labels, 500) for one in found[LISTING_3]]
     record["agreement"] = {
-        name: {
-            "labels_that_differ": float((other["predicted"] != one["predicted"]).mean()),
-            "beta_difference": float((betas(other, test) - betas(one, test)).abs().max()),
-        }
-        for name, other in (("together", first.reset_index(drop=True)), ("in halves", halves))
+        "labels_that_differ": sum(
+            float((one["predicted"] != other["predicted"]).mean())
+            for one, other in zip(first, apart, strict=True)
+        )
+        / len(first),
+        "l2": [sum(l2(one, images) for one in attacked[name]) for name in second],
+        "accuracy": [float(ours), 100 * sum(theirs) / len(theirs)],
     }
-    record["agreement"]["beta_std"] = float(slope.std())
-    print("\nAgreement with one after the other:", json.dumps(record["agreement"]))
-
-    print("\nReadings")
-    record["theta0"] = health(model, test)
-    row("θ0", record["theta0"])
-    record["readings"] = {}
-    plain = {"learning_rate": alpha, "passes": options.passes, "batch_size": options.batch}
-    for name in ("clean", *ATTACKS):
-        for weighting in dro.WEIGHTINGS if name != "clean" else dro.WEIGHTINGS[:1]:
-            try:
-                if name == "clean":
-                    data = dro.clean(images, labels, options.rounds)
-                elif weighting == "normalized":
-                    data = sets[name]
-                else:
-                    task = partial(dro.robust_dataset, model, images, labels, ATTACKS[name])
-                    data = task(**made, weighting=weighting)
-                found = health(dro.train(model, data, **plain, weighting=weighting), test)
-            except ValueError as error:
-                found = {"accuracy": math.nan, "l2_to_fool": math.nan}
-                print(error)
-            record["readings"][f"{name}, {weighting}"] = found
-            row(f"{name}, {weighting}", found)
-    record["load_after"] = os.getloadavg()
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    runs.write_json(options.out, record)
-    print(f"\nwritten to {options.out}")
+    folder.cleanup()
+    (mine, listed), (right, listed_right) = (
+        record["agreement"][name] for name in ("l2", "accuracy")
+    )
+    record["equal"] = (
+        record["agreement"]["labels_that_differ"] <= SAME_LABELS
+        and abs(mine / listed - 1) <= SAME_L2
+        and abs(right - listed_right) <= SAME_ACCURACY
+    )
+    finish(record, options.out)
+    verdict(record)
 
 
 if __name__ == "__main__":

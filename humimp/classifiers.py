@@ -223,34 +223,6 @@ def digits_cnn(seed: int = 0) -> nn.Module:
         )
 
 
-def digits_small(seed: int = 0) -> nn.Module:
-    """Build an untrained network for digits that is cheap enough to train hundreds of times.
-
-    Two convolutions of 5 × 5 with 8 and 16 channels, each with stride 2 and ReLU, then the logits;
-    11 thousand parameters, a fourteenth of the work of `digits_cnn`.
-
-    Parameters
-    ----------
-    seed
-        Fixes the initial weights. The global random state is left alone.
-
-    Returns
-    -------
-    nn.Module
-        From images (N, 1, 28, 28) in [0, 1] to logits (N, 10), on the CPU.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return nn.Sequential(
-            nn.Conv2d(1, 8, 5, stride=2, padding=2),
-            nn.ReLU(),
-            nn.Conv2d(8, 16, 5, stride=2, padding=2),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(16 * 7 * 7, 10),
-        )
-
-
 def train(
     model: nn.Module,
     images: Tensor,

@@ -373,14 +373,3 @@ def test_labels_that_the_model_lacks():
     images: Tensor = torch.rand(2, 1, 2, 2)
     with pytest.raises(ValueError, match="labels below 3, the number of the model's classes, got"):
         classifiers.train(linear(), images, torch.tensor([0, 3]))
-
-
-def test_the_small_network_learns_a_thousand_digits_and_depends_on_its_seed():
-    images, labels, _ = datasets.digits("train", 1000)
-    unseen, their_labels, _ = datasets.digits("test")
-    small = classifiers.digits_small()
-    assert sum(value.numel() for value in small.parameters()) == 11_274
-    assert same(small, classifiers.digits_small())
-    assert not same(small, classifiers.digits_small(1))
-    model = classifiers.train(small, images, labels, epochs=15, shift=1)
-    assert classifiers.accuracy(model, unseen, their_labels, 500) > 0.93

@@ -16,7 +16,7 @@ import torch
 from distributed import Client, LocalCluster
 from torch import Tensor, nn
 
-from humimp import classifiers, datasets, dro, fairness, replicates, runs
+from humimp import datasets, dro, experiment, fairness, replicates, runs
 
 CLASSES = 3
 SEEDS = (0, 1, 2, 3, 4)
@@ -139,7 +139,7 @@ def test_mixed_precision_keeps_float32_parameters_and_stays_near():
 
 def test_in_float32_slopes_are_the_same_within_the_tolerance(tmp_path):
     images, labels, ids = datasets.digits("test", 300)
-    pool, model = dro.clean(images[:20], labels[:20]), classifiers.digits_small().eval()
+    pool, model = dro.clean(images[:20], labels[:20]), experiment.digits_network().eval()
     options = {"model": model, "robust": pool, "test": (images, labels, ids), "seeds": range(3)}
     country = dict(zip(ids, ["USA", "GBR", "IND", "KEN", "BRA"] * 60, strict=True))
     found = []
