@@ -19,10 +19,9 @@
 # %% tags=["hide-input"]
 import json
 
-import pandas as pd
 from myst_nb import glue
 
-from humimp.figures.speed import ratios, sides, sides_table
+from humimp.figures.speed import ratios, scaling_table, sides, sides_table
 from humimp.pages import Project
 
 results = Project.holding("a3_speed").root / "results"
@@ -110,7 +109,7 @@ glue("unequal", ", ".join(unequal) or "none")
 # ```{glue:figure} tab_sides
 # :name: "tab-sides"
 #
-# **Table E22.** The sides of each comparison that were measured turn by turn, ours in grey with ratio 1: seconds per image, for Algorithm 3 per model (median over turns), ratio to ours, peak memory of a process that does this alone, and the share of the machine's rate in a matrix product.
+# **Table E22.** The sides of each comparison that were measured turn by turn, ours in grey with ratio 1: seconds per image, for Algorithm 3 per model (median over turns), ratio to ours, peak memory of a process that does this alone, and the share of the machine's rate in a matrix product in float32, which bfloat16 can exceed.
 # ```
 #
 # - **Algorithm 1** against its listing as one would write it on piq's PieAPP, one image at a time: {glue:text}`algorithm1_ratio:.2f` times at PieAPP's full width, {glue:text}`algorithm1_reduced:.2f` times where the convolutions of PieAPP take factors rounded to bfloat16 (`precision="bfloat16"`), for which this processor has instructions.
@@ -125,20 +124,7 @@ glue("unequal", ", ".join(unequal) or "none")
 
 # %% tags=["remove-output", "hide-input"]
 scaling = records["scaling"]
-grown = pd.DataFrame(
-    {
-        "images": [int(n) for n in scaling["measured"]],
-        "s per image": [f"{one['seconds_median']:.4f}" for one in scaling["measured"].values()],
-        "peak (MB)": [f"{one['peak_bytes'] / 1e6:.0f}" for one in scaling["measured"].values()],
-        "of which data (MB)": [
-            f"{one['data_bytes'] / 1e6:.0f}" for one in scaling["measured"].values()
-        ],
-        "grown beside the data (MB)": [
-            f"{one['grown_bytes'] / 1e6:.0f}" for one in scaling["measured"].values()
-        ],
-    }
-).set_index("images")
-glue("tab_scaling", grown, display=True)
+glue("tab_scaling", scaling_table(scaling), display=True)
 glue("scaling_size", scaling["options"]["size"])
 glue("scaling_batch", scaling["options"]["batch"])
 glue("scaling_ratio", scaling["cost_of_last_by_first"])
@@ -147,7 +133,7 @@ glue("scaling_ratio", scaling["cost_of_last_by_first"])
 # ```{glue:figure} tab_scaling
 # :name: "tab-scaling"
 #
-# **Table E23.** PGD (L₂) through `evaluate.run`, {glue:text}`scaling_size` × {glue:text}`scaling_size` pixels, {glue:text}`scaling_batch` at a time, each number of images in a process of its own. The last column is what the memory grew by after a first batch, less the data set itself.
+# **Table E23.** PGD (L₂) through `evaluate.run`, {glue:text}`scaling_size` × {glue:text}`scaling_size` pixels, {glue:text}`scaling_batch` at a time, each number of images in a process of its own. *Data*: the data set itself. *Grown*: what the memory grew by after a first batch, beside the data set.
 # ```
 #
 # An image of the largest set costs {glue:text}`scaling_ratio:.2f` times what one of the smallest does, so the cost grows with the number of images and not faster. Memory holds the data set and one batch.

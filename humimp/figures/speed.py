@@ -75,7 +75,24 @@ def sides_table(found: Sequence[tuple[str, Side]]) -> Table:
         name = what if what != before else ""
         rows.append(((name, side.name, *numbers), frozenset[int](), side.ratio == 1))
         before = what
-    return Table(headings, tuple(rows))
+    return Table(headings, tuple(rows), named=2)
+
+
+def scaling_table(record: Mapping[str, Any]) -> Table:
+    """Set time and memory in a table, a row for each number of images.
+
+    Parameters
+    ----------
+    record
+        What ``benchmarks/scaling.py`` writes.
+    """
+    headings = ("Images", "s per image", "Peak (MB)", "Data (MB)", "Grown beside the data (MB)")
+    memory = ("peak_bytes", "data_bytes", "grown_bytes")
+    rows = [
+        ((n, f"{one['seconds_median']:.4f}", *(f"{one[key] / 1e6:.0f}" for key in memory)))
+        for n, one in record["measured"].items()
+    ]
+    return Table(headings, tuple((cells, frozenset[int](), False) for cells in rows))
 
 
 def ratios(rows: Sequence[tuple[str, float]]) -> Figure:
@@ -107,7 +124,7 @@ def ratios(rows: Sequence[tuple[str, float]]) -> Figure:
             axes.plot([1, ratio], [place, place], color=color, lw=1.5, zorder=1)
             axes.plot(ratio, place, "o" if faster else "D", color=color, zorder=2)
             axes.annotate(
-                f"{ratio:.2g}×" if ratio < 10 else f"{ratio:.0f}×", (ratio, place),
+                f"{ratio:.2f}×" if ratio < 10 else f"{ratio:.0f}×", (ratio, place),
                 xytext=(7 if faster else -7, 0), textcoords="offset points",
                 ha="left" if faster else "right", va="center", fontsize=9,
             )  # fmt: skip

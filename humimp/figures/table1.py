@@ -36,15 +36,19 @@ class Table:
         A tuple per row: its cells as text, which of them are bold, and whether the row is a quiet
         one, printed in grey. In a cell of two numbers, ``"7.30 ± 0.52"``, the second is printed
         small, beneath the first.
+    named
+        How many columns, from the left, hold names; the others hold numbers.
     """
 
     headings: tuple[str, ...]
     rows: tuple[tuple[tuple[str, ...], frozenset[int], bool], ...]
+    named: int = 1
 
     def _repr_html_(self) -> str:
         align = "text-align: right; padding: 0.35em 0.3em 0; vertical-align: "
         first = align.replace("right", "left")
-        styles = [f"{first}top; white-space: nowrap", *[f"{align}top"] * (len(self.headings) - 1)]
+        names = [f"{first}top; white-space: nowrap"] * self.named
+        styles = names + [f"{align}top"] * (len(self.headings) - self.named)
         pairs = zip(styles, self.headings, strict=True)
         head = "".join(
             f'<th style="{s.replace("top", "bottom")}">{html.escape(h)}</th>' for s, h in pairs
@@ -67,7 +71,7 @@ class Table:
         widths = [max(len(line[k]) for line in lines) for k in range(len(self.headings))]
         return "\n".join(
             "  ".join(
-                cell.ljust(width) if k == 0 else cell.rjust(width)
+                cell.ljust(width) if k < self.named else cell.rjust(width)
                 for k, (cell, width) in enumerate(zip(line, widths, strict=True))
             ).rstrip()
             for line in lines

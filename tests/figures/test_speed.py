@@ -3,7 +3,7 @@
 import pytest
 
 from humimp.figures import style
-from humimp.figures.speed import Side, ratios, sides, sides_table
+from humimp.figures.speed import Side, ratios, scaling_table, sides, sides_table
 
 
 def side(ratio, **more):
@@ -34,6 +34,17 @@ def test_the_table_has_a_row_per_side_and_names_what_was_measured_once():
         ("", "slow", "0.125", "0.25", "–", "–"),
     ]
     assert [quiet for _, _, quiet in table.rows] == [True, False, False]
+    assert table._repr_html_().count("text-align: left") == 2 * 4  # names, in four rows
+
+
+def test_time_and_memory_have_a_row_for_each_number_of_images():
+    megabytes = {"peak_bytes": 9e8, "data_bytes": 5.2e6, "grown_bytes": 21e6}
+    one = {"seconds_median": 0.01552, **megabytes}
+    table = scaling_table({"measured": {"20": one, "100": one | {"peak_bytes": 8e8}}})
+    assert [cells for cells, _, _ in table.rows] == [
+        ("20", "0.0155", "900", "5", "21"),
+        ("100", "0.0155", "800", "5", "21"),
+    ]
 
 
 def test_each_comparison_is_a_dot_at_its_ratio_on_its_side_of_one():
@@ -43,7 +54,7 @@ def test_each_comparison_is_a_dot_at_its_ratio_on_its_side_of_one():
     assert [float(dot.get_xdata()[0]) for dot in dots] == [3.1, 0.5, 33.0]
     assert [dot.get_marker() for dot in dots] == ["o", "D", "o"]
     assert dots[0].get_color() != dots[1].get_color()
-    assert [text.get_text() for text in axes.texts] == ["3.1×", "0.5×", "33×"]
+    assert [text.get_text() for text in axes.texts] == ["3.10×", "0.50×", "33×"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
     low, high = axes.get_xlim()
     assert low < 0.5 < 33 < high
