@@ -67,7 +67,7 @@ if not pgd.exists():
 SLEEPING = """\
 import os, pathlib, time
 pathlib.Path("pid").write_text(str(os.getpid()))
-time.sleep(60)
+time.sleep(500)
 """
 
 
