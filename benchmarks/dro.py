@@ -91,7 +91,7 @@ def main() -> None:
     labels = known.labels[: options.images].to(options.device)
     model = classifiers.train(experiment.digits_network(), images, labels, epochs=30, shift=1)
     model = model.to(options.device)
-    alpha, turns = options.learning_rate, range(options.turns)
+    alpha = options.learning_rate
     steps: dict[str, Any] = {"learning_rate": alpha, "batch_size": options.batch}
     folder, numbers = tempfile.TemporaryDirectory(), itertools.count()
 
@@ -100,8 +100,6 @@ def main() -> None:
             model, images, labels, ATTACK,
             rounds=options.rounds, seed=turn, **steps | {"batch_size": batch_size},
         )  # fmt: skip
-
-    pools = [pool(turn) for turn in turns]
 
     def trained(turn: int, count: int, together: int) -> pd.DataFrame:
         return dro.replicates(
@@ -116,10 +114,12 @@ def main() -> None:
         LISTING_3: lambda turn: listing_3(model, pools[turn], alpha, options.passes, turn),
     }
     if options.only:
+        pools = [pool(0)]
         alone(second | third, options)
         return
     headline(record, f"{options.images} digits, T1 = {options.rounds}, T2 = {options.passes}")
     attacked, seconds = take_turns(second, options.turns, options.device)
+    pools = attacked[BATCHES]
     made_images = options.rounds * options.images
     rows = times(seconds, BATCHES, made_images)
     use(rows, record, made_images)

@@ -89,7 +89,7 @@ def scaling_table(record: Mapping[str, Any]) -> Table:
     headings = ("Images", "s per image", "Peak (MB)", "Data (MB)", "Grown beside the data (MB)")
     memory = ("peak_bytes", "data_bytes", "grown_bytes")
     rows = [
-        ((n, f"{one['seconds_median']:.4f}", *(f"{one[key] / 1e6:.0f}" for key in memory)))
+        (n, f"{one['seconds_median']:.4f}", *(f"{one[key] / 1e6:.0f}" for key in memory))
         for n, one in record["measured"].items()
     ]
     return Table(headings, tuple((cells, frozenset[int](), False) for cells in rows))

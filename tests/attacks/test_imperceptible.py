@@ -159,7 +159,7 @@ class Recorder:
 
             def __getitem__(self, keep):
                 assert keep.dtype == torch.int64
-                recorder.kept.append(int(keep.sum()))
+                recorder.kept.append(len(keep))
                 return recorder.at(reference[keep])
 
         return At()
