@@ -67,7 +67,7 @@ if not pgd.exists():
 SLEEPING = """\
 import os, pathlib, time
 pathlib.Path("pid").write_text(str(os.getpid()))
-time.sleep(500)
+time.sleep(60)
 """
 
 
@@ -564,6 +564,8 @@ def test_an_interrupted_run_leaves_everything_as_it_was(project):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "HUMIMP_CACHE": str(project.root)},
+        # What a shell starts in the background ignores SIGINT, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     pid = project.book / "pid"
     deadline = time.monotonic() + 60
