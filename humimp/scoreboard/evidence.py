@@ -199,6 +199,19 @@ class Company:
             first = first.intersection(index, sort=False)
         return first
 
+    @cached_property
+    def fooled(self) -> "pd.Index[str]":
+        """The images that all of them fool."""
+        index = self._common
+        for records in self.attacked.values():
+            index = index[records.loc[index, "success"].to_numpy(dtype=bool)]
+        return index
+
+    def distance(self, name: str, column: str) -> float:
+        """Compute an attack's mean distance on the images that all fool; NaN without any."""
+        found = self.attacked[name].loc[self.fooled, column]
+        return evaluate.SCALES.get(column, 1) * float(found.mean())
+
     def both(self, first: str, second: str, column: str) -> tuple[np.ndarray, np.ndarray]:
         """Return a distance of two attacks, on the images that both fool."""
         pair = [self.attacked[name] for name in (first, second)]
@@ -224,7 +237,7 @@ class Company:
         return mean(self.survival(first, defense) - self.survival(second, defense))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Geography:
     """The models of Section 4 that one run trained, by attack, tested on the same images."""
 
@@ -261,6 +274,13 @@ class Geography:
         quarters = fairness.by_income(self.kept.assign(accuracy=accuracy))["accuracy"]
         return 100 * float(quarters.iloc[0])
 
+    @property
+    def p_before(self) -> float:
+        """How probable the slope before training is, or a steeper one, without any bias."""
+        accuracy, kept = self.by_country("theta0"), self.kept
+        (f,) = fairness.f_statistics(accuracy, kept["log_gdp"], kept["n"])
+        return fairness.f_p_value(float(f), 1, len(self.kept) - 2)
+
     def betas(self, name: str) -> np.ndarray:
         """Compute the slopes of a training's models, (R,); of ``"theta0"`` one."""
         accuracy = self.by_country(name)
@@ -284,6 +304,15 @@ class Geography:
         """Compute how much more accurate each model is with the planted pattern, (R,)."""
         right = self.right[name]
         return right[:, self.planted].mean(1) - right[:, ~self.planted].mean(1)
+
+    @property
+    def worth_before(self) -> Difference:
+        """The pattern's worth before training, with its error over the images."""
+        (right,) = self.right["theta0"]
+        error = sum(
+            own.var(ddof=1) / len(own) for own in (right[self.planted], right[~self.planted])
+        )
+        return Difference(float(self.worth("theta0")[0]), float(np.sqrt(error)))
 
 
 class Evidence:
@@ -344,34 +373,31 @@ class Evidence:
         return best[1] if best else None
 
     def parameters(self, page: str) -> tuple[Source, dict[str, Any]] | None:
-        """Read the parameters of the preferred run of a page.
+        """Read the parameters of the preferred run of a page."""
+        return next(iter(self._ran(page)), None)
 
-        The first, but where models are trained one with enough of them for a verdict.
-        """
+    def _ran(self, page: str) -> list[tuple[Source, dict[str, Any]]]:
+        """List a page's runs; where models are trained, those of enough for a verdict, if any."""
         found = [
             (source, json.loads(file.read_text("utf-8"))["parameters"])
             for source in self.sources
             if source.page == page and (file := source.folder / "provenance.json").is_file()
         ]
-        return max(
-            found, key=lambda one: one[1].get("n_models", FEWEST) >= FEWEST, default=None
-        )  # the first of the best
+        return [one for one in found if one[1].get("n_models", FEWEST) >= FEWEST] or found[:1]
 
     @cached_property
     def geographies(self) -> list[Geography]:
-        """The models of Section 4.3: of the page's own geography, then of the other deals."""
-        found = self.parameters("04_3_results")
-        if found is None:
-            return []
-        source, parameters = found
-        if parameters["images"] not in ("digits", "imagenet1000"):
-            return []  # real countries are in a manifest, not in the records
-        first = self._geography(source, parameters, source.folder, parameters["seed"])
-        others = [
-            self._geography(source, parameters, folder, int(folder.name.removeprefix("deal-")))
-            for folder in sorted(source.folder.glob("deal-*"))
-        ]
-        return [one for one in (first, *others) if one is not None]
+        """The models of Section 4.3: of each run's own geography, then of its other deals."""
+        found = []
+        for source, parameters in self._ran("04_3_results"):
+            if parameters["images"] not in ("digits", "imagenet1000"):
+                continue  # real countries are in a manifest, not in the records
+            folders = {source.folder: parameters["seed"]} | {
+                folder: int(folder.name.removeprefix("deal-"))
+                for folder in sorted(source.folder.glob("deal-*"))
+            }
+            found += [self._geography(source, parameters, *each) for each in folders.items()]
+        return [one for one in found if one is not None]
 
     def _geography(
         self, source: Source, parameters: dict[str, Any], folder: Path, seed: int

@@ -63,7 +63,8 @@ def _table1(name: str, column: str, evidence: Evidence) -> Finding:
 def _plus_minus(value: float, error: float, digits: int) -> str:
     if math.isnan(value):
         return "–"
-    return f"{value:.{digits}f}" + ("" if math.isnan(error) else f" ± {error:.{digits}f}")
+    known = math.isnan(error) or error == 0  # of all the paper's images, no error is left
+    return f"{value:.{digits}f}" + ("" if known else f" ± {error:.{digits}f}")
 
 
 # -------------------------------------------------------------------------------- Table 1's claims
@@ -87,7 +88,7 @@ def _judged(
 
 
 def _value(company: Company, name: str, column: str) -> str:
-    return f"{float(company[name].summary[column]):.{HEADINGS[column][1]}f}"
+    return f"{company.distance(name, column):.{HEADINGS[column][1]}f}"
 
 
 def _smallest(name: str, column: str, evidence: Evidence) -> Finding:
@@ -95,8 +96,8 @@ def _smallest(name: str, column: str, evidence: Evidence) -> Finding:
     others = [other for other in ROWS if other != name]
 
     def said(company: Company) -> str:
-        own = company[name].summary[column]
-        nearer = [other for other in others if company[other].summary[column] < own]
+        own = company.distance(name, column)
+        nearer = [other for other in others if company.distance(other, column) < own]
         told = [f"{other} {_value(company, other, column)}" for other in nearer]
         return f"{_value(company, name, column)}; smaller: {', '.join(told) or 'none'}"
 
@@ -229,7 +230,7 @@ def _stronger(name: str, other: str, defenses: Sequence[str], evidence: Evidence
 
 def _similar(company: Company) -> list[tuple[str, str]]:
     """Pair ours with rivals that are alike in LPIPS, to within the factor NEAR."""
-    lpips = {name: float(company[name].summary["lpips"]) for name in ROWS}
+    lpips = {name: company.distance(name, "lpips") for name in ROWS}
     return [
         (ours, rival)
         for ours in (A0, A1, A5)
@@ -300,7 +301,7 @@ def _price(evidence: Evidence) -> Finding:
     company = Company({"with": rows[paper.LAM], "without": rows[0.0]})
 
     def said(company: Company) -> str:
-        values = [1000 * float(company[name].summary["cost"]) for name in ("with", "without")]
+        values = [1000 * company.distance(name, "cost") for name in ("with", "without")]
         return f"1000 c₀: {values[0]:.2f} with, {values[1]:.2f} without"
 
     return _judged(company, lambda c: [c.less("with", "without", "cost")], said)

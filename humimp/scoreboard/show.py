@@ -77,7 +77,7 @@ def rules() -> str:
         f"rate within {SAME_POINTS:g} and {NEAR_POINTS:g} percentage points. A claim is "
         f"*reproduced* if each of its inequalities holds by more than {BEYOND:.0f} standard "
         "errors, *close* if they hold by less (or in one simulated geography only), and *differs* "
-        "if one fails by more. "
+        "if one fails by more. That training lowers something is judged where it is there before. "
         "*Not testable here* is what no run could tell, or none with enough images: fewer than "
         f"{FEWEST}, or errors too wide for a verdict. Numbers of Table 1 are compared with runs at "
         "the paper's settings only, claims with the best run that there is."

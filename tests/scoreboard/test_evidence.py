@@ -145,6 +145,7 @@ def test_distances_are_compared_image_by_image_where_both_succeed(root):
     found = both.less("first", "second", "lpips")
     assert found.value == pytest.approx(2)  # thousandths: 1 and 3
     assert found.error == pytest.approx(np.std([1, 3], ddof=1) / np.sqrt(2))
+    assert [both.distance(name, "lpips") for name in ("first", "second")] == pytest.approx([2, 4])
     assert both.n == 3
 
 
@@ -170,6 +171,7 @@ def test_images_that_only_one_was_run_on_are_left_out(root):
     both = Company(rows)
     assert both.n == 3
     assert both.less("A", "B", "l1") == (1, 0)
+    assert [both.distance(name, "l1") for name in "AB"] == [1, 2]
 
 
 # ------------------------------------------------------------------------------- Section 4's models
