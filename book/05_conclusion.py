@@ -20,7 +20,7 @@
 # (tab-scoreboard)=
 # ## The scoreboard
 #
-# What follows is computed from the committed **reference runs**, whatever run the other pages show. Each line says which run it is: *paper's settings* has the paper's kind of network, its photographs and their size; *laptop* has a smaller network and few photographs; *n* is how many images were attacked. Under each finding stands
+# What follows is computed from the committed **reference runs**, whatever run the other pages show. Each line says which run it is: *paper's settings* has the paper's kind of network, its photographs and their size; *laptop* has a smaller network and few photographs; *paper_cpu* has the paper's kind of network and its photographs, but smaller; *n* is how many images were attacked. Under each finding stands
 # what was used in the place of what the paper used. A verdict about a stand-in is about the stand-in. A verdict leads to the page that shows the numbers.
 
 # %% tags=["hide-input"]

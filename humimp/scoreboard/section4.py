@@ -68,15 +68,16 @@ def _measured(
         return Finding(NOT_TESTABLE, note="a run of page 4.3, with page 4.1's at the same settings")
     able = [one for one in have if tells(one)]
     silent = ", ".join(dict.fromkeys(one.whose for one in have if one not in able))
-    notes = [f"before training it is not seen: {silent}"] if silent else []
     if not able:
-        return Finding(NOT_TESTABLE, note=notes[0])
-    word = claim([difference for one in able for difference in differences(one)])
+        return Finding(NOT_TESTABLE, note=f"something to lower: there is nothing in {silent}")
+    word, notes = claim([difference for one in able for difference in differences(one)]), []
+    if word == NOT_TESTABLE:
+        notes.append("more models: chance explains what is left")
     if word == REPRODUCED and len(able) < GEOGRAPHIES:
         word = CLOSE
         notes.append("it holds in the only geography that tells")
-    if word == NOT_TESTABLE:
-        notes.append("more models: chance explains what is left")
+    if silent:
+        notes.append(f"nothing to lower in {silent}")
     ours = said(able[0])
     if len(able) > 1:
         ours += f"; in other geographies: {'; '.join(said(one) for one in able[1:])}"
