@@ -19,8 +19,6 @@ its ALMA is given ours.
 """
 
 import argparse
-import hashlib
-import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -30,13 +28,12 @@ from typing import Any
 
 import pandas as pd
 import torch
-from machine import commit, machine
-from side_by_side import Task, take_turns, times
+from machine import peer
+from side_by_side import Task, begin, finish, parser, take_turns, times
 from torch import Tensor, nn
 
-from humimp import attacks, classifiers, costs, datasets, distances, images, runs, weights
+from humimp import attacks, classifiers, costs, datasets, distances, images, weights
 
-ROOT = Path(__file__).resolve().parents[1]
 TIMED = ("ddn", "alma, L2", "alma, LPIPS")
 SOURCES = ("augmented_lagrangian.py", "decoupled_direction_norm.py")
 Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
@@ -44,18 +41,14 @@ Cost = Callable[[Tensor, Tensor], Tensor]
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
+    made = parser(__doc__, "adv_lib", folder="peers", threads=1, gpu=False)
+    add = made.add_argument
     add("--checkout", type=Path, required=True, help="folder of the authors' repository")
     add("--images", type=int, default=20, help="photographs to attack (default 20, which is all)")
     add("--size", type=int, default=112, help="side of the images in pixels (default 112)")
     add("--steps", type=int, default=30, help="steps of each attack (default 30)")
-    add("--threads", type=int, default=1, help="CPU threads (default 1)")
     add("--repeats", type=int, default=5, help="turns of each to time (default 5)")
-    add("--out", type=Path, default=ROOT / "results" / "peers" / "adv_lib.json")
-    return parser.parse_args()
+    return made.parse_args()
 
 
 def authors(checkout: Path) -> Any:
@@ -178,31 +171,20 @@ def compare(rows: pd.DataFrame) -> dict[str, Any]:
 
 def main() -> None:
     options = arguments()
-    torch.set_num_threads(options.threads)
     theirs = authors(options.checkout)
     model = classifiers.load("mobilenet_v2").requires_grad_(False)
-    record = runs.provenance(
-        machine=machine(),
-        threads=torch.get_num_threads(),
-        load_before=os.getloadavg(),
-        options={
-            name: value for name, value in vars(options).items() if name not in ("out", "checkout")
-        },
+    record = begin(
+        options,
         classifier="mobilenet_v2",
         checkpoints={
             name: weights.sha256(name)
             for name in ("mobilenet_v2", "alexnet_features", "lpips_alex")
         },
-        authors={
-            "repository": "https://github.com/jeromerony/adversarial-library",
-            "commit": commit(options.checkout),
-            "files_sha256": {
-                name: hashlib.sha256(
-                    (options.checkout / "adv_lib" / "attacks" / name).read_bytes()
-                ).hexdigest()
-                for name in SOURCES
-            },
-        },
+        authors=peer(
+            "https://github.com/jeromerony/adversarial-library",
+            options.checkout,
+            [f"adv_lib/attacks/{name}" for name in SOURCES],
+        ),
         compared={},
     )
     tables = []
@@ -232,12 +214,7 @@ def main() -> None:
             }
             ratio = taken[f"{name}, adv-lib"]["ratio_median_of_turns"]
             print(f"{'':25} adv-lib takes {ratio:.2f} times as long")
-    record["load_after"] = os.getloadavg()
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    runs.write_json(options.out, record)
-    parquet = options.out.with_suffix(".parquet")
-    pd.concat(tables, ignore_index=True).to_parquet(parquet, index=False)
-    print(f"\nwritten to {options.out} and {parquet.name}")
+    finish(record, options.out, pd.concat(tables, ignore_index=True))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
-"""What a record says about where it was made: the machine, and a peer's commit."""
+"""What a record says about where it was made: the machine, and a peer's code."""
 
+import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,3 +27,15 @@ def commit(checkout: Path) -> str | None:
         return None
     command = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def peer(repository: str, checkout: Path, files: Iterable[str]) -> dict[str, Any]:
+    """Name a peer's code: its address, the commit of a checkout, and the files that were run."""
+    return {
+        "repository": repository,
+        "commit": commit(checkout),
+        "files_sha256": {
+            Path(name).name: hashlib.sha256((checkout / name).read_bytes()).hexdigest()
+            for name in files
+        },
+    }

@@ -17,9 +17,7 @@ moving to a GPU by itself.
 
 import argparse
 import contextlib
-import hashlib
 import io
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -31,13 +29,13 @@ from typing import Any
 import pandas as pd
 import torch
 import torchvision
-from machine import commit, machine
+from machine import peer
+from side_by_side import begin, finish, parser
 from torch import Tensor, nn
 
-from humimp import attacks, classifiers, datasets, distances, features, runs, weights
+from humimp import attacks, classifiers, datasets, distances, features, weights
 from humimp import images as pictures
 
-ROOT = Path(__file__).resolve().parents[1]
 STUBS = {
     "robustness": (),
     "robustness.datasets": ("DATASETS", "DataSet"),
@@ -49,21 +47,19 @@ STUBS = {
     "advex_uar.common": ("pyt_common",),
     "perceptual_advex.datasets": (),
 }
+SOURCES = ("perceptual_attacks.py", "distances.py", "models.py", "utilities.py")
 DISTANCES = ("l2", "nptm", "lpips_alex", "lpips_vgg")
 PROJECTIONS = {"newton": "newtons", "bisection": "bisection"}  # our names, theirs
 Attack = Callable[[Tensor, Tensor, int], Tensor]
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
+    made = parser(__doc__, "nptm", folder="peers", threads=1, gpu=False)
+    add = made.add_argument
     add("--checkout", type=Path, required=True, help="folder of the authors' repository")
     add("--images", type=int, default=20, help="photographs to attack (default 20, which is all)")
     add("--size", type=int, default=112, help="side of the images in pixels (default 112)")
     add("--seed", type=int, default=0, help="of the noise; image i gets seed + i (default 0)")
-    add("--threads", type=int, default=1, help="CPU threads (default 1)")
     add(
         "--projections",
         nargs="+",
@@ -78,8 +74,7 @@ def arguments() -> argparse.Namespace:
         choices=["float32", "float64"],
         help="floating-point precisions (default both)",
     )
-    add("--out", type=Path, default=ROOT / "results" / "peers" / "nptm.json")
-    return parser.parse_args()
+    return made.parse_args()
 
 
 def authors(checkout: Path) -> Any:
@@ -198,30 +193,19 @@ def compare(rows: pd.DataFrame) -> dict[str, Any]:
 
 def main() -> None:
     options = arguments()
-    torch.set_num_threads(options.threads)
     model, phi = classifiers.load("mobilenet_v2"), features.alexnet()
     with contextlib.redirect_stdout(io.StringIO()):
         theirs = authors(options.checkout)
-    record = runs.provenance(
-        machine=machine(),
-        threads=torch.get_num_threads(),
-        load_before=os.getloadavg(),
-        options={
-            name: value for name, value in vars(options).items() if name not in ("out", "checkout")
-        },
+    record = begin(
+        options,
         classifier="mobilenet_v2",
         features=repr(phi),
         checkpoints={name: weights.sha256(name) for name in ("mobilenet_v2", "alexnet_features")},
-        authors={
-            "repository": "https://github.com/cassidylaidlaw/perceptual-advex",
-            "commit": commit(options.checkout),
-            "files_sha256": {
-                name: hashlib.sha256(
-                    (options.checkout / "perceptual_advex" / name).read_bytes()
-                ).hexdigest()
-                for name in ("perceptual_attacks.py", "distances.py", "models.py", "utilities.py")
-            },
-        },
+        authors=peer(
+            "https://github.com/cassidylaidlaw/perceptual-advex",
+            options.checkout,
+            [f"perceptual_advex/{name}" for name in SOURCES],
+        ),
         compared={},
     )
     tables = []
@@ -254,12 +238,7 @@ def main() -> None:
             f"{found['seconds_ours_median']:.2f} s an image",
             flush=True,
         )
-    record["load_after"] = os.getloadavg()
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    runs.write_json(options.out, record)
-    parquet = options.out.with_suffix(".parquet")
-    pd.concat(tables, ignore_index=True).to_parquet(parquet, index=False)
-    print(f"\nwritten to {options.out} and {parquet.name}")
+    finish(record, options.out, pd.concat(tables, ignore_index=True))
 
 
 if __name__ == "__main__":

@@ -27,8 +27,6 @@ and PyTorch's warning about its masks of type uint8 is silenced.
 
 import argparse
 import contextlib
-import hashlib
-import os
 import sys
 import time
 import warnings
@@ -39,13 +37,13 @@ from typing import Any
 
 import pandas as pd
 import torch
-from machine import commit, machine
+from machine import peer
+from side_by_side import begin, finish, parser
 from torch import Tensor, nn
 
-from humimp import attacks, classifiers, color, datasets, distances, runs, weights
+from humimp import attacks, classifiers, color, datasets, distances, weights
 from humimp.images import from_uint8, to_uint8
 
-ROOT = Path(__file__).resolve().parents[1]
 FILES = ("perc_al.py", "differential_color_functions.py")
 DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l2": distances.l2,
@@ -56,10 +54,8 @@ Attack = Callable[[Tensor, Tensor], Tensor]
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
+    made = parser(__doc__, "perc_al", folder="peers", threads=1, gpu=False)
+    add = made.add_argument
     add("--checkout", type=Path, required=True, help="folder of the authors' repository")
     add("--images", type=int, default=20, help="photographs to attack (default 20, which is all)")
     add("--size", type=int, default=96, help="side of the images in pixels (default 96)")
@@ -67,9 +63,7 @@ def arguments() -> argparse.Namespace:
     add("--step-size-loss", type=float, default=1.0, help="α_l (default 1)")
     add("--step-size-color", type=float, default=0.5, help="α_c (default 0.5)")
     add("--dtype", default="float64", choices=["float32", "float64"], help="default float64")
-    add("--threads", type=int, default=1, help="CPU threads (default 1)")
-    add("--out", type=Path, default=ROOT / "results" / "peers" / "perc_al.json")
-    return parser.parse_args()
+    return made.parse_args()
 
 
 def compared(options: argparse.Namespace, model: nn.Module) -> dict[str, Attack]:
@@ -170,29 +164,19 @@ def compare(rows: pd.DataFrame, who: str) -> dict[str, Any]:
 
 def main() -> None:
     options = arguments()
-    torch.set_num_threads(options.threads)
     model = classifiers.load("mobilenet_v2").to(getattr(torch, options.dtype))
     by = compared(options, model)
-    record = runs.provenance(
-        machine=machine(),
-        threads=torch.get_num_threads(),
-        load_before=os.getloadavg(),
-        options={
-            name: value for name, value in vars(options).items() if name not in ("out", "checkout")
-        },
+    record = begin(
+        options,
         classifier="mobilenet_v2",
         checkpoints={"mobilenet_v2": weights.sha256("mobilenet_v2")},
-        authors={
-            "repository": "https://github.com/ZhengyuZhao/PerC-Adversarial",
-            "commit": commit(options.checkout),
-            "files_sha256": {
-                name: hashlib.sha256((options.checkout / name).read_bytes()).hexdigest()
-                for name in FILES
-            },
-        },
+        authors=peer(
+            "https://github.com/ZhengyuZhao/PerC-Adversarial",
+            options.checkout,
+            FILES,
+        ),
     )
     rows = turns(options, model, by)
-    record["load_after"] = os.getloadavg()
     record["images"] = len(rows)
     record["compared"] = {who: compare(rows, who) for who in by}
 
@@ -210,11 +194,7 @@ def main() -> None:
             f"{found['time_authors_by_this_median']:.2f} times this one's, "
             f"{found['seconds_median']:.2f} s an image"
         )
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    runs.write_json(options.out, record)
-    parquet = options.out.with_suffix(".parquet")
-    rows.to_parquet(parquet, index=False)
-    print(f"\nwritten to {options.out} and {parquet.name}")
+    finish(record, options.out, rows)
 
 
 if __name__ == "__main__":

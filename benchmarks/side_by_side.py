@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from machine import machine
 from torch import Tensor
@@ -29,15 +30,20 @@ ROOT = Path(__file__).resolve().parents[1]
 Task = Callable[[int], Any]
 
 
-def parser(doc: str | None, name: str) -> argparse.ArgumentParser:
-    """Make a parser with the options that every benchmark has."""
+def parser(
+    doc: str | None, name: str, folder: str = "benchmarks", threads: int = 0, gpu: bool = True
+) -> argparse.ArgumentParser:
+    """Make a parser with the options that every benchmark has; ``gpu``: a choice of device."""
     made = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = made.add_argument
-    add("--threads", type=int, default=0, help="CPU threads (default: PyTorch's choice)")
-    add("--device", default="cpu", help="cpu (default) or cuda")
-    add("--out", type=Path, default=ROOT / "results" / "benchmarks" / f"{name}.json")
+    said = threads or "PyTorch's choice"
+    add("--threads", type=int, default=threads, help=f"CPU threads (default: {said})")
+    if gpu:
+        add("--device", default="cpu", help="cpu (default) or cuda")
+    made.set_defaults(device="cpu")
+    add("--out", type=Path, default=ROOT / "results" / folder / f"{name}.json")
     add("--only", help=argparse.SUPPRESS)  # the one side that a fresh process does
     return made
 
@@ -60,11 +66,13 @@ def begin(options: argparse.Namespace, **more: Any) -> dict[str, Any]:
     )
 
 
-def finish(record: dict[str, Any], out: Path) -> None:
-    """End a record and write it."""
+def finish(record: dict[str, Any], out: Path, rows: pd.DataFrame | None = None) -> None:
+    """End a record and write it, and beside it the figures of each image, if there are any."""
     record["load_after"] = os.getloadavg()
     out.parent.mkdir(parents=True, exist_ok=True)
     runs.write_json(out, record)
+    if rows is not None:
+        rows.to_parquet(out.with_suffix(".parquet"), index=False)
     print(f"written to {out}\n", flush=True)
 
 
