@@ -58,7 +58,8 @@ def scoreboard(sources: Sequence[Source]) -> pd.DataFrame:
         "setting"), ``section`` ("3" or "4"), ``what``, ``rule`` (the inequality of a claim),
         ``place`` (in the paper), ``paper`` (its number), ``ours`` (with a standard error where
         there is one), ``run``, ``stand_in`` (for what the paper used), ``note`` (what is missing),
-        ``verdict`` (one of :data:`VERDICTS`) and ``page`` (with the place on it, after ``#``).
+        ``otherwise`` (what other readings of the text give), ``verdict`` (one of
+        :data:`VERDICTS`) and ``page`` (with the place on it, after ``#``).
     """
     evidence = Evidence(sources)
     lines = [line(entry, evidence) for entry in entries()]

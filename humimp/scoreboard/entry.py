@@ -27,6 +27,8 @@ class Finding(NamedTuple):
         What is missing for a verdict, or how to read one.
     page
         The page that shows it, where it is another than the entry's.
+    otherwise
+        What it comes to where the paper's text is read otherwise.
     """
 
     verdict: str
@@ -35,6 +37,7 @@ class Finding(NamedTuple):
     stand_in: str = ""
     note: str = ""
     page: str = ""
+    otherwise: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ class Line(NamedTuple):
     run: str
     stand_in: str
     note: str
+    otherwise: str
     verdict: str
     page: str
 
@@ -96,7 +100,7 @@ class Line(NamedTuple):
 def line(entry: Entry, evidence: Evidence) -> Line:
     """Judge an entry."""
     found = entry.judge(evidence)
-    said = {key: getattr(found, key) for key in ("verdict", "ours", "run", "stand_in", "note")}
+    said = {key: value for key, value in found._asdict().items() if key != "page"}
     own = {
         key: getattr(entry, key) for key in ("kind", "section", "what", "rule", "place", "paper")
     }

@@ -1,7 +1,8 @@
 """What the records on disk say: which runs there are, and whether they ask what the paper asks."""
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -111,9 +112,9 @@ class Row:
     def as_in_the_paper(self) -> bool:
         """Whether network, images, their size and the attack's settings are the paper's."""
         about = self.settings.get("about", {})
-        asked = {} if self.name == "PerC_AL" else SETTINGS
-        if self.name.startswith("Ours"):
-            asked = {**asked, "confidence": float(self.name.partition("= ")[2].rstrip(")"))}
+        asked = {} if self.name.startswith("PerC_AL") else SETTINGS
+        if ours := re.match(r"Ours \(a = (.+?)\)", self.name):
+            asked = {**asked, "confidence": float(ours[1])}
         return (
             about.get("classifier") in _RESNETS
             and str(about.get("images", "")).startswith("imagenet1000")
@@ -354,9 +355,17 @@ class Evidence:
         return max(able, key=_rank, default=None)
 
     def company(
-        self, names: Iterable[str], columns: Iterable[str] = (), defenses: Iterable[str] = ()
+        self,
+        names: Iterable[str],
+        columns: Iterable[str] = (),
+        defenses: Iterable[str] = (),
+        instead: Mapping[str, str] | None = None,
     ) -> Company | None:
-        """Choose the best page that has all these attacks, with these columns and defences."""
+        """Choose the best page that has all these attacks, with these columns and defences.
+
+        ``instead`` names rows that stand in the place of others: another reading of the attack.
+        """
+        instead = instead or {}
         names, columns, defenses = list(names), list(columns), list(defenses)
         best = None
         for source in self.sources:
@@ -364,8 +373,8 @@ class Evidence:
             for row in self.rows:
                 if row.source == source and row.has(columns, defenses):
                     rows.setdefault(row.name, row)
-            if all(name in rows for name in names):
-                found = Company({name: rows[name] for name in names})
+            if all(instead.get(name, name) in rows for name in names):
+                found = Company({name: rows[instead.get(name, name)] for name in names})
                 paper = all(row.as_in_the_paper for row in found.rows.values())
                 rank = (found.n >= FEWEST, paper, found.n)
                 if best is None or rank > best[0]:
@@ -374,10 +383,13 @@ class Evidence:
 
     def parameters(self, page: str) -> tuple[Source, dict[str, Any]] | None:
         """Read the parameters of the preferred run of a page."""
-        return next(iter(self._ran(page)), None)
+        return next(iter(self.ran(page)), None)
 
-    def _ran(self, page: str) -> list[tuple[Source, dict[str, Any]]]:
-        """List a page's runs; where models are trained, those of enough for a verdict, if any."""
+    def ran(self, page: str) -> list[tuple[Source, dict[str, Any]]]:
+        """List a page's runs with their parameters, the preferred first.
+
+        Where models are trained, those of enough for a verdict, if there is any.
+        """
         found = [
             (source, json.loads(file.read_text("utf-8"))["parameters"])
             for source in self.sources
@@ -389,7 +401,7 @@ class Evidence:
     def geographies(self) -> list[Geography]:
         """The models of Section 4.3: of each run's own geography, then of its other deals."""
         found = []
-        for source, parameters in self._ran("04_3_results"):
+        for source, parameters in self.ran("04_3_results"):
             if parameters["images"] not in ("digits", "imagenet1000"):
                 continue  # real countries are in a manifest, not in the records
             folders = {source.folder: parameters["seed"]} | {

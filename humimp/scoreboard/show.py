@@ -219,6 +219,7 @@ def _table1(lines: Sequence[Line]) -> str:
             f'<span style="{_SMALL}">{html.escape(line.paper)}</span><br/>'
             f"{_with_error(line.ours)}<br/>"
             f'<span style="font-size: 0.85em">{_chip(line.verdict, line.page)}</span>'
+            + (f"<br/>{_beneath('', line.otherwise)}" if line.otherwise else "")
             for line in own
         ]
         rows.append(_row(_beneath(name, _once(told)), *cells))
@@ -240,7 +241,8 @@ def _with_error(text: str) -> str:
 def _ours(line: Line) -> str:
     """Say what was found, and beneath it where and with what."""
     note = f"needs {line.note}" if line.note and line.verdict == NOT_TESTABLE else line.note
-    more = "; ".join(part for part in (line.run.strip("–"), line.stand_in, note) if part)
+    parts = (line.run.strip("–"), line.stand_in, note, line.otherwise)
+    more = "; ".join(part for part in parts if part)
     return _beneath("" if line.ours == "–" and more else line.ours, more)
 
 
@@ -305,7 +307,14 @@ def markdown(board: pd.DataFrame) -> str:
         first = ("what", "rule") if kind == "claim" else ("what", "paper")
         names = ("Claim", "Inequality") if kind == "claim" else ("Number", "Paper")
         shown = _compact(own, (*first, "place", "ours", "run", "note", "verdict"))
-        headings = (*names, "Where", "Here", "Run", "Stand-in, or what is missing", "Verdict")
+        headings = (
+            *names,
+            "Where",
+            "Here",
+            "Run",
+            "Stand-in, what is missing, other readings",
+            "Verdict",
+        )
         lines += [f"**{heading}**", "", *_grid(shown, headings), ""]
     return "\n".join([*lines, "</details>"])
 
@@ -320,7 +329,7 @@ def _compact(lines: pd.DataFrame, columns: Iterable[str], mark: str = "") -> pd.
         + (f" {mark}" if mark and line.stand_in else "")
         for line in _lines(lines)
     ]
-    notes = [_once((line.stand_in, line.note)) for line in _lines(lines)]
+    notes = [_once((line.stand_in, line.note, line.otherwise)) for line in _lines(lines)]
     return lines.assign(verdict=links, note=notes)[list(columns)]
 
 

@@ -17,7 +17,16 @@ from humimp.scoreboard.verdicts import (
 )
 
 from . import conftest
-from .conftest import LAPTOPS, PAPERS, write_models, write_page, write_run, write_table1
+from .conftest import (
+    LAPTOPS,
+    PAPERS,
+    options,
+    spread,
+    write_models,
+    write_page,
+    write_run,
+    write_table1,
+)
 
 PAGE = "03_2_pieapp"
 
@@ -262,6 +271,63 @@ def test_the_claims_about_digits_can_fail(root):
     assert said[STRUCTURE] == DIFFERS
     assert said["SSIM is at most 1"] == DIFFERS
     assert said["In Figure 2, both steps go the same L₂ distance"] == DIFFERS
+
+
+def write_other_reading(page, name, chosen, factor):
+    """Write a run whose distances are the paper's of PGD, times a factor."""
+    columns = {
+        column: spread(factor * printed / (paper.SCALE if column in ("lpips", "dists") else 1),
+                       1000, 0.1, seed=1)
+        for column, printed in paper.TABLE1["PGD (L2)"].items() if column != "success_rate"
+    }  # fmt: skip
+    columns |= {f"under_{defense}": np.full(1000, 2) for defense in ("jpeg_90", "bits_5")}
+    write_run(page / name, name, columns, PAPERS, chosen)
+
+
+def test_other_readings_are_told_beside_the_verdict_and_do_not_change_it(root):
+    page = root / "results" / "paper" / "03_2_pieapp"
+    write_table1(page, PAPERS)
+    before = scoreboard(reference(root))
+    write_other_reading(page, "PerC_AL (κ = 40)", {"steps": 1000}, 0.5)
+    chosen = options("Ours (a = 0)", normalized=True)
+    write_other_reading(page, "Ours (a = 0), normalised", chosen, 2.0)
+    said = Judged(root)
+    after = scoreboard(reference(root))
+    assert after.drop(columns="otherwise").equals(before.drop(columns="otherwise"))
+    assert set(before["otherwise"]) == {""}
+
+    def told(what):
+        return said.line(what).otherwise
+
+    assert told("PGD has the smallest L₁") == (  # of those that all fool
+        "with κ = 40: 592.79; smaller: PerC_AL 296.39 (differs, n = 1000)"
+    )
+    assert "with κ = 40: LPIPS 22.24 and 3.91" in told(
+        "At a = 1, ours is less perceptible than PerC_AL"
+    )
+    assert told("At a = 5, ours is less perceptible than PPGD") == ""
+    assert "beside PGD, with normalised gradients: LPIPS 15.64 and 7.82 (differs" in told(
+        "At a = 0, ours has the smallest LPIPS"
+    )
+    assert told("PerC_AL: L₂") == "with κ = 40: 0.78 (differs)"
+    assert told("Ours (a = 0): L₂") == "with normalised gradients: 3.12 (differs)"
+    assert told("PerC_AL: success, %") == ""
+
+
+def test_a_reading_at_other_settings_is_not_set_beside_the_paper_s_number(root):
+    page = root / "results" / "paper" / "03_2_pieapp"
+    write_table1(page, PAPERS)
+    chosen = options("Ours (a = 0)", normalized=True, confidence=1.0)
+    write_other_reading(page, "Ours (a = 0), normalised", chosen, 2.0)
+    assert Judged(root).line("Ours (a = 0): L₂").otherwise == ""
+
+
+def test_claims_that_need_pictures_to_compare_say_so(root):
+    page = root / "results" / "paper" / "03_2_pieapp"
+    factors = {(name, "lpips"): 10.0**k for k, name in enumerate(paper.TABLE1)}
+    write_table1(page, PAPERS, factors=factors)
+    found = Judged(root).line("Ours stands defences better than attacks that are as perceptible")
+    assert (found.verdict, found.note) == (NOT_TESTABLE, "attacks that are as perceptible")
 
 
 # --------------------------------------------------------------------------------------- Section 4
