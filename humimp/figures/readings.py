@@ -4,10 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from statsmodels.stats.proportion import proportion_confint
+
 from humimp import paper
 from humimp.figures.table1 import HEADINGS, Table
 
-#: Success rates further apart than this, in points, rule a candidate out.
+#: A candidate whose success rate is further from the printed one than this, in points, by more than
+#: chance explains (the exact 95 % interval of Clopper and Pearson, 1934), is ruled out.
 POINTS = 5.0
 #: A candidate is favoured if the next one is farther from the paper by this factor, at least.
 CLEARLY = 1.1
@@ -44,15 +47,24 @@ def factor(candidate: Candidate) -> float:
     """Return by what factor a candidate's distances typically differ from the printed ones.
 
     It is exp of the mean of |ln(value / printed)| over the columns that the candidate has, so 1
-    means agreement. It is infinite where the success rates are more than `POINTS` points apart.
+    means agreement. It is infinite where the success rates are more than `POINTS` points apart, and
+    not by chance.
     """
     printed = paper.TABLE1[candidate.row]
     values = dict(candidate.values)
     success = values.pop("success_rate", None)
-    if success is not None and not abs(success - printed["success_rate"]) <= POINTS:
+    if success is not None and not _possible(success, candidate.n, printed["success_rate"]):
         return math.inf
     ratios = [abs(math.log(value / printed[column])) for column, value in values.items()]
     return math.exp(sum(ratios) / len(ratios))
+
+
+def _possible(success: float, n: int, printed: float) -> bool:
+    """Whether a rate of so many images may be within `POINTS` of the printed one, in percent."""
+    if math.isnan(success):
+        return False
+    low, high = proportion_confint(round(success / 100 * n), n, method="beta")
+    return 100 * low <= printed + POINTS and 100 * high >= printed - POINTS
 
 
 def favoured(candidates: Sequence[Candidate]) -> str | None:

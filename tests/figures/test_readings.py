@@ -10,9 +10,9 @@ from humimp.figures.readings import CLEARLY, Candidate, factor, favoured, readin
 PRINTED = paper.TABLE1["PGD (L2)"]
 
 
-def candidate(name, by, columns=("l1", "l2"), success=100.0, place="Line 9"):
+def candidate(name, by, columns=("l1", "l2"), success=100.0, place="Line 9", n=1000):
     values = {column: PRINTED[column] * by for column in columns}
-    return Candidate(place, name, "PGD (L2)", {"success_rate": success, **values}, 7)
+    return Candidate(place, name, "PGD (L2)", {"success_rate": success, **values}, n)
 
 
 @pytest.mark.parametrize("by", [1.0, 2.0, 0.5])
@@ -25,10 +25,22 @@ def test_the_factor_is_a_geometric_mean_over_the_columns():
     assert factor(one) == pytest.approx(2)
 
 
-@pytest.mark.parametrize(("success", "possible"), [(95.0, True), (94.9, False), (4.0, False)])
-def test_another_success_rate_rules_a_candidate_out(success, possible):
-    assert math.isfinite(factor(candidate("a", 1.0, success=success))) == possible
-    assert favoured([candidate("a", 1.0, success=success)]) == ("a" if possible else None)
+@pytest.mark.parametrize(
+    ("success", "n", "possible"),
+    [
+        (95.0, 1000, True),
+        (94.0, 1000, True),  # by chance: 92.3 to 95.4 %
+        (93.0, 1000, False),  # 91.2 to 94.5 %
+        (50.0, 2, True),  # 1.3 to 98.7 %
+        (50.0, 6, False),  # 11.8 to 88.2 %
+        (0.0, 2, False),  # 0 to 84.2 %
+        (4.0, 1000, False),
+    ],
+)
+def test_another_success_rate_rules_a_candidate_out(success, n, possible):
+    one = candidate("a", 1.0, success=success, n=n)
+    assert math.isfinite(factor(one)) == possible
+    assert favoured([one]) == ("a" if possible else None)
 
 
 def test_success_that_is_not_known_rules_nothing_in():
