@@ -70,7 +70,7 @@ def evaluated(name, attack, options, measures=norms):
 
 # %% [markdown]
 # (sec-line-9)=
-# ## Line 9: the rounding is most of the distance
+# ## Line 9: how much of the distance is rounding
 #
 # An image file holds whole levels from 0 to 255 per channel, so a gradient step has to be rounded at some point. "Validate $\mathbf{x}_\text{adv}$ as an RGB image", says line 9, and the text: "we truncate". That can be read in three ways:
 # cut off the fraction of a level after every step (`"truncate"`), round to the nearest level after every step (`"round"`), or keep fractions while iterating (`"none"`) and round once, at the end, to save the image.
@@ -86,7 +86,7 @@ def evaluated(name, attack, options, measures=norms):
 # {glue:text}`paper_pgd_l2:.2f` and 0.005 of its PGD row. PGD knows nothing of PieAPP, so its row tells how line 9 was meant. The table runs PGD under each reading, and once more with a step a hundredth as long.
 
 # %% tags=["nbval-ignore-output"]
-few = min(steps, 20)  # more would not help a step that is undone
+few = min(steps, 20)  # of a reading that undoes most of each step
 readings = {
     "PGD, truncate": (attacks.pgd_l2, common | {"validate": "truncate"}),
     "PGD, truncate, ε/100": (
@@ -109,7 +109,8 @@ glue("classifier", {"mobilenet_v2": "MobileNetV2"}.get(classifier, "a ResNet-50"
 glue("cost", {"HaarPSI": "1 − HaarPSI", "SSIM": "1 − SSIM"}.get(cost, cost))
 glue("stand_in", "as in the paper" if cost == "PieAPP" else "a stand-in for the paper's PieAPP")
 values, paper_values = 3 * size**2, 3 * paper.IMAGE_SIZE**2
-glue("tab_readings", table1(read, printed={}, bold=False), display=True)
+named = {"PGD, round": f"PGD, round ({few} steps)"}
+glue("tab_readings", table1(read.replace({"attack": named}), printed={}, bold=False), display=True)
 glue("n_values", values)
 glue("paper_values", paper_values)
 glue("typical", 255 * step_size / values**0.5)
@@ -125,27 +126,56 @@ glue("share_floor", float(100 * (values / 2) ** 0.5 / 255 / by_reading.loc["PGD,
 glue("paper_share_floor", 100 * (paper_values / 2) ** 0.5 / 255 / paper.TABLE1["PGD (L2)"]["l2"])
 glue("round_success", float(by_reading.loc["PGD, round", "success_rate"]))
 glue("few", few)
+glue("steps", steps)
+stuck = read[(read["attack"] == "PGD, round") & read["correct"] & ~read["success"]]
+for column in ("linf", "l1"):
+    levels = (255 * stuck[column]).round()
+    span = f"{levels.min():.0f} to {levels.max():.0f}" if len(stuck) else "–"
+    glue(f"stuck_{column}", f"{span} levels")
+glue("n_stuck", len(stuck))
 glue("none_success", float(by_reading.loc["PGD, none", "success_rate"]))
 glue("none_passes", float(by_reading.loc["PGD, none", "forwards"]))
 glue("ours_none_success", float(by_reading.loc["Ours (a = 0), none", "success_rate"]))
+
+# Ours with truncation and without, on the photographs on which both succeed.
+won = read[read["success"]].set_index("id")
+pair = {r: won[won["attack"] == f"Ours (a = 0), {r}"] for r in ("truncate", "none")}
+common_ids = pair["truncate"].index.intersection(pair["none"].index)
+glue("n_common", len(common_ids))
+for reading, one in pair.items():
+    for column in ("l1", "l2", "linf"):
+        glue(f"common_{reading}_{column}", float(one.loc[common_ids, column].mean()))
+nearer = pair["none"].loc[common_ids, "l2"].mean() < pair["truncate"].loc[common_ids, "l2"].mean()
+glue("nearer", "brings ours nearer" if nearer else "does not bring ours nearer")
+glue("ours_l2", float(by_reading.loc["Ours (a = 0), truncate", "l2"]))
+floors = {"ours": values, "paper_ours": paper_values}
+found = {
+    "ours": by_reading.loc["Ours (a = 0), truncate"],
+    "paper_ours": paper.TABLE1["Ours (a = 0)"],
+}
+for key, n in floors.items():
+    glue(f"{key}_share_floor", float(100 * (n / 2) ** 0.5 / 255 / found[key]["l2"]))
 
 # %% [markdown]
 # ```{glue:figure} tab_readings
 # :name: "tab-readings"
 #
 # **Table E2.** The readings of line 9, on the {glue:text}`n_correct` of {glue:text}`n_images` photographs that {glue:text}`classifier` classifies correctly ({glue:text}`size` × {glue:text}`size` pixels; ground cost {glue:text}`cost`, {glue:text}`stand_in`). *None* means that the attack runs on fractions of levels, and its result is rounded once to be saved. Success is asked of the saved
-# image. Distances are means over the successes, so rows with few successes speak of easy images only. Not in the paper.
+# image. *PGD, round* has at most {glue:text}`few` steps, the other rows at most {glue:text}`steps`. Distances are means over the successes, so rows with few successes speak of easy images only. Not in the paper.
 # ```
 
 # %% [markdown]
-# - **Truncation** succeeds, with an $L_2$ of {glue:text}`truncated_l2:.2f`, of which the floor of a single step accounts for {glue:text}`share_floor:.0f` %. In the paper's own PGD row it would be {glue:text}`paper_share_floor:.0f` %.
+# - **Truncation** succeeds, for PGD with an $L_2$ of {glue:text}`truncated_l2:.2f`, of which the floor of a single step accounts for {glue:text}`share_floor:.0f` %. In the paper's own PGD row it would be {glue:text}`paper_share_floor:.0f` %.
 #   A step a hundredth as long gives the same distance, {glue:text}`tiny_l2:.2f`, with {glue:text}`tiny_success:.0f` % success: the length of the step hardly matters, its signs do. Truncated PGD is, in effect, half of a sign-gradient step
-#   {cite:p}`goodfellow2015explaining` of one level: the half that points down.
-# - **Rounding** in the loop stalls. {glue:text}`round_success:.0f` % of the images are fooled, those with gradients so uneven that single values move by half a level; the others are tried {glue:text}`few` times for nothing, and would be for ever: where nothing moves, the next step is the same.
+#   {cite:p}`goodfellow2015explaining` of one level: the half that points down. For ours at $a = 0$, the same floor is {glue:text}`ours_share_floor:.0f` % of an $L_2$ of {glue:text}`ours_l2:.2f`.
+# - **Rounding** in the loop undoes most of each step. With {glue:text}`few` steps, {glue:text}`round_success:.0f` % of the images are fooled. Only the few values with the largest gradients move by half a level or more. In the images that are not fooled, {glue:text}`n_stuck` of {glue:text}`n_correct`, the largest change is {glue:text}`stuck_linf`,
+#   and all changes of an image together come to {glue:text}`stuck_l1`, over {glue:text}`n_values` values. More steps may fool more of them.
 # - **No rounding** in the loop finds a wrong answer after {glue:text}`none_passes:.1f` forward passes, with a change so small that saving the image takes it back: {glue:text}`none_success:.0f` % of the saved images still fool the classifier
 #   ({glue:text}`ours_none_success:.0f` % for our attack, whose steps are longer where the loss is steep).
+# - **No rounding, for ours:** keeping fractions {glue:text}`nearer` in $L_2$. On the {glue:text}`n_common` photographs on which ours succeeds both ways, its $L_2$ is {glue:text}`common_none_l2:.2f` without truncation and {glue:text}`common_truncate_l2:.2f` with it, its $L_1$ {glue:text}`common_none_l1:.0f` and {glue:text}`common_truncate_l1:.0f`, its $L_\infty$ {glue:text}`common_none_linf:.3f` and {glue:text}`common_truncate_linf:.3f`. Its steps are as long as the loss is steep, because its gradient
+#   is not normalised. And what is left above the floor may be a small part of $L_2$ and still be seen: in {ref}`Table 1 <tab-1>`, ours at $a = 0$ has {glue:text}`03_2_pieapp.ipynb::ours_beside_pgd_lpips:.1f` times PGD's LPIPS at {glue:text}`03_2_pieapp.ipynb::ours_beside_pgd_l2:.1f` times its $L_2$.
 #
-# So the paper's reading is the first, and most of the distance that its Table 1 reports for PGD, and much of that for ours at $a = 0$, is made by the truncation and not by the attack. An attack that tries the rounded image on its way can do without: DDN and PerC_AL in {ref}`Table 1 <tab-1>` do so.
+# So the paper's reading is the first. The floor of a truncated step would be {glue:text}`paper_share_floor:.0f` % of the $L_2$ that the paper's Table 1 reports for PGD, so that this distance says little about the attack, and {glue:text}`paper_ours_share_floor:.0f` % of that for ours at $a = 0$. How near ours would come without truncation is another question: here, keeping fractions {glue:text}`nearer` in $L_2$. An attack that tries the rounded image on its way can do without: DDN and PerC_AL in {ref}`Table 1 <tab-1>` do so.
 
 # %% [markdown]
 # ## What the price does
@@ -191,5 +221,6 @@ glue("lam_many", f"{10_000 * lam:g}")
 # %% [markdown]
 # ## What came out
 #
-# Two things that the paper credits to the perceptual cost are not seen to come from it. Most of the distance at $a = 0$ is made by the truncation in line 9, and equally so for PGD. And where one step is enough, the cost has no say, since its gradient is zero at the original. What PieAPP-small does in the steps
+# A truncated step, however short, moves an image by about {glue:text}`floor_l2:.2f` in $L_2$. That is {glue:text}`share_floor:.0f` % of PGD's distance, and {glue:text}`ours_share_floor:.0f` % of ours at $a = 0$; but keeping fractions {glue:text}`nearer` ({glue:text}`common_none_l2:.2f` without truncation, {glue:text}`common_truncate_l2:.2f` with it, on {glue:text}`n_common` photographs).
+# And where one step is enough, as for {glue:text}`one_step:.0f` % of the images at $a = 0$, the cost has no say, since its gradient is zero at the original: what the paper credits to the perceptual cost is not seen to come from it there. What PieAPP-small does in the steps
 # after the first is measured in {doc}`the appendix <a1_pieapp_small>`; what PieAPP itself would do is left open here. Next: {doc}`an attack that minds the rounding <03_2_2_eight_bit>`.

@@ -35,11 +35,10 @@ batch_size = 5  # images at a time; NPTM's noise at the start depends on it
 # %% tags=["nbval-ignore-output"]
 from functools import cache
 
-import torch.nn.functional as F
 from myst_nb import glue
 
 from humimp import attacks, book, classifiers, datasets, evaluate, experiment, features, paper
-from humimp.distances import DISTS, LPIPS, l1, l2, linf
+from humimp.distances import DISTS, LPIPS, Resized, Unscaled, l1, l2, linf
 from humimp.figures.readings import CLEARLY, POINTS, Candidate, factor, favoured, readings
 
 here = book.start("a2_readings")
@@ -78,19 +77,6 @@ def whole():
     return source(n_images, size)
 
 
-def in_half(measure):
-    """Hand a measure images in [0, 1] where it expects [-1, 1], which it maps to [0, 1]."""
-    return lambda x, y: measure((x + 1) / 2, (y + 1) / 2)
-
-
-def at_256(measure):
-    def resized(x):
-        small = F.interpolate(x, 256, mode="bilinear", antialias=True, align_corners=False)
-        return small.clamp(0, 1)  # rounding goes beyond
-
-    return lambda x, y: measure(resized(x), resized(y))
-
-
 def evaluated(name, attack, options, n=n_images, measures=None):
     about = {"classifier": classifier, "images": images, "n": n_images, "size": size}
     if n < n_images:
@@ -105,12 +91,12 @@ norms = {"l1": l1, "l2": l2, "linf": linf}
 judges = norms | {"lpips": LPIPS(), "dists": DISTS()}
 other_judges = {
     "lpips": LPIPS(),
-    "lpips_vgg_unscaled": in_half(LPIPS()),
-    "lpips_vgg_256": at_256(LPIPS()),
+    "lpips_vgg_unscaled": Unscaled(LPIPS()),
+    "lpips_vgg_256": Resized(LPIPS(), 256),
     "lpips_alex": LPIPS("alex"),
-    "lpips_alex_unscaled": in_half(LPIPS("alex")),
+    "lpips_alex_unscaled": Unscaled(LPIPS("alex")),
     "dists": DISTS(),
-    "dists_256": at_256(DISTS()),
+    "dists_256": Resized(DISTS(), 256),
 }
 nptm = {
     "AlexNet, bound 0.5": lambda: {"features": features.alexnet(next(model().parameters()).device)},

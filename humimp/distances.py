@@ -35,6 +35,9 @@ _FEATURES = {"vgg": "vgg16", "alex": "alexnet"}
 _CHANNELS = (3, 64, 128, 256, 512, 512)  # of the image and of VGG-16's five layers
 
 
+Measure = Callable[[Tensor, Tensor], Tensor]
+
+
 def l1(original: Tensor, images: Tensor) -> Tensor:
     """Sum of absolute differences, shape (N,)."""
     checks.pair(original, images)
@@ -237,6 +240,51 @@ class Changed:
 
 
 @cache
+class Unscaled:
+    """A distance that is handed images in [0, 1] where it expects [−1, 1], as is easily done.
+
+    A package that maps [−1, 1] to [0, 1] by itself then sees images of half the contrast.
+
+    Parameters
+    ----------
+    measure
+        Callable (original, images) → (N,), images in [0, 1].
+    """
+
+    def __init__(self, measure: Measure) -> None:
+        self.measure = measure
+
+    def __call__(self, original: Tensor, images: Tensor) -> Tensor:
+        """Return the distances, shape (N,)."""
+        return self.measure((original + 1) / 2, (images + 1) / 2)
+
+
+class Resized:
+    """A distance of images whose side was made another, bilinearly and smoothed.
+
+    Parameters
+    ----------
+    measure
+        Callable (original, images) → (N,), images in [0, 1].
+    size
+        Shorter side in pixels that it gets, 1 or more.
+    """
+
+    def __init__(self, measure: Measure, size: int = 256) -> None:
+        checks.count(size, "size", low=1)
+        self.measure, self.size = measure, size
+
+    def __call__(self, original: Tensor, images: Tensor) -> Tensor:
+        """Return the distances, shape (N,)."""
+        return self.measure(self._small(original), self._small(images))
+
+    def _small(self, images: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        by = self.size / min(height, width)
+        small = _resize(images, (round(height * by), round(width * by)))
+        return small.clamp(0, 1)  # rounding goes beyond
+
+
 def _session(path: Path, threads: int, process: int) -> Any:
     """Start onnxruntime for a network: once for each process, as a copy's threads would be gone."""
     import onnxruntime  # type: ignore[import-untyped]

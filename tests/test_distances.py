@@ -497,3 +497,45 @@ def test_what_changed_refuses():
         changed(x, x + 255)
     with pytest.raises(ValueError, match="logits"):
         distances.Changed(nn.Identity().eval())(x, x)
+
+
+# --- other conventions ---
+
+
+def test_unscaled_sees_half_the_contrast(pairs):
+    seen = []
+    measure = distances.Unscaled(lambda *both: seen.append(both) or distances.l1(*both))
+    torch.testing.assert_close(measure(*pairs), distances.l1(*pairs) / 2)
+    for got, image in zip(seen[0], pairs, strict=True):  # what maps [-1, 1] to [0, 1] makes of it
+        torch.testing.assert_close(got, (image - -1) / (1 - -1))
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (60, 40), (24, 24)])
+def test_resized_brings_the_shorter_side_to_its_size(pairs, shape):
+    images = torch.nn.functional.interpolate(pairs[0], shape)
+    seen = []
+    measure = distances.Resized(lambda *both: seen.append(both) or distances.l2(*both), 24)
+    assert measure(images, images).tolist() == [0] * 6
+    assert min(seen[0][0].shape[2:]) == 24
+    assert seen[0][0].shape[2] * shape[1] == seen[0][0].shape[3] * shape[0]
+    assert 0 <= seen[0][0].min() <= seen[0][0].max() <= 1
+    if shape == (24, 24):
+        torch.testing.assert_close(seen[0][0], images)
+
+
+def test_conventions_are_told_apart_in_records():
+    told = [
+        runs.describe(one)
+        for one in (
+            distances.Unscaled(LEARNED["lpips_vgg"]),
+            distances.Unscaled(LEARNED["lpips_alex"]),
+            distances.Resized(LEARNED["dists"], 256),
+            distances.Resized(LEARNED["dists"], 128),
+        )
+    ]
+    assert all(one != other for k, one in enumerate(told) for other in told[:k])
+
+
+def test_a_size_must_be_a_whole_number():
+    with pytest.raises(ValueError, match="size"):
+        distances.Resized(distances.l2, 0)

@@ -118,5 +118,5 @@ def test_every_figure_and_table_has_a_caption_and_a_number():
     for key, options, first in captions:
         assert ":name:" in options, f"{key} has no name to refer to"
         assert re.match(r"\*\*(Figure|Table) [\dE]\w*\.\*\*", first), f"{key}: {first[:40]!r}"
-    extra = [int(n) for _, _, first in captions for n in re.findall(r"^\*\*Figure E(\d+)", first)]
+    extra = [int(n) for _, _, first in captions for n in re.findall(r"^\*\*Figure E(\d+)\.", first)]
     assert extra == list(range(1, len(extra) + 1)), "E1, E2, ... in reading order"
