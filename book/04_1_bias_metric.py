@@ -14,7 +14,7 @@
 # # 4.1 Bias metric
 #
 # This page explains how the paper measures geographic bias, by the slope of accuracy on income, and how it tests whether the slope is zero ({ref}`Figure 5a <fig-5a>`). The countries are **simulated**, and so is the cause of the bias: a faint pattern that gives the label away, and that
-# rich countries have more often. So the truth is known, and the test itself can be tested: how often it rejects where there is nothing to find, and how large a bias has to be to be found. At the end the page recomputes the probabilities that the paper prints.
+# rich countries have more often. So the cause is known, and the test itself can be tested: how often it rejects where there is nothing to find, and how large a bias has to be to be found. At the end the page recomputes the probabilities that the paper prints.
 
 # %% tags=["parameters"]
 run = "yours"  # "yours" computes, "reference" shows the committed results
@@ -229,19 +229,26 @@ def answers(model, name):
     return records.join(about, on="id")
 
 
+def worth(records):
+    """How much more often records are right with the pattern than without, and the standard error."""
+    given = records.groupby("planted")["correct"]
+    share = given.mean()
+    return share[True] - share[False], np.sqrt((share * (1 - share) / given.size()).sum())
+
+
 # %% tags=["nbval-ignore-output"]
 records = answers(theta0, "answers")
 result = fairness.accuracy_by_country(records)
 fit = fairness.slope(result.kept)
 chance = fairness.permutation_p_value(result.kept, seed=seed)
 quarters = fairness.by_income(result.kept)["accuracy"]
-gap = records.groupby("planted")["correct"].mean()
-gap = gap[True] - gap[False]
-planned = gap * gradient / np.ptp(places["log_gdp"])
+gap, gap_error = worth(records)
+per_gap = gradient / np.ptp(places["log_gdp"])
+planned = gap * per_gap
 if digits:
     other = answers(convolutional, "answers-convolutional")
     other_fit = fairness.slope(fairness.accuracy_by_country(other).kept)
-    other_gap = other.groupby("planted")["correct"].mean()
+    other_gap, other_error = worth(other)
 
 # %% tags=["remove-output", "hide-input"]
 points = 100 * np.log(2)  # percentage points per doubling of income
@@ -268,8 +275,12 @@ glue("paper_f", paper.F_STATISTIC)
 glue("paper_p", paper.F_PROBABILITY)
 glue("poorest", float(100 * quarters.iloc[0]))
 glue("richest", float(100 * quarters.iloc[-1]))
-glue("gap", float(100 * gap))
-glue("planned", float(points * planned))
+glue("gap", f"{100 * gap:.1f}".replace("-", "−"))
+glue("gap_error", float(100 * gap_error))
+glue("n_with", int(records["planted"].sum()))
+glue("n_without", int((~records["planted"]).sum()))
+glue("planned", f"{points * planned + 0.0:.2f}".replace("-", "−"))
+glue("planned_error", float(points * gap_error * per_gap))
 glue(
     "what_classifier",
     "a network that sees all pixels at once, of 64 hidden units, trained on "
@@ -279,13 +290,13 @@ glue(
 )
 glue(
     "other_network",
-    f"The pattern is worth {100 * gap:.1f} percentage points to it: so much higher is the share of "
-    "right answers with the pattern than without. To the convolutional network of Section 3.1, "
-    "trained in the same way, it is worth "
-    f"{100 * (other_gap[True] - other_gap[False]):.1f} points".replace("-", "−")
+    f"The pattern is worth {100 * gap:.1f} ± {100 * gap_error:.1f} percentage points to it (± a "
+    "standard error): so much higher is the share of right answers with the pattern than without. "
+    "To the convolutional network of Section 3.1, trained in the same way, it is worth "
+    f"{100 * other_gap:.1f} ± {100 * other_error:.1f} points".replace("-", "−")
     + f", and the slope has F(1, {other_fit.df[1]}) = {other_fit.f:.2f}, p = {other_fit.p:.2g}. "
     "What a planted cause does depends on what the network looks at."
-    if digits and other_gap[True] - other_gap[False] < gap
+    if digits and other_gap < gap
     else "",
 )
 
@@ -302,10 +313,10 @@ glue(
 # {glue:text}`summary` The slope is $\hat\beta =$ {glue:text}`beta:.4f` with a standard error of {glue:text}`standard_error:.4f`: where GDP per capita is twice as high, accuracy is {glue:text}`per_doubling:.2f` percentage points
 # higher (minus: lower). The hypothesis of no slope {glue:text}`verdict` at the 5 % level. In the poorest quarter of the countries {glue:text}`poorest:.1f` % of the images are classified correctly, in the richest {glue:text}`richest:.1f` %.
 #
-# Here the true slope is known as well. The pattern is {glue:text}`gap:.1f` percentage points of accuracy worth to $\theta_0$, and it is the more frequent the richer the country, along a straight line in log GDP. That alone makes a slope of {glue:text}`planned:.2f` points per doubling of income. What differs from it in the
+# Here the true slope is roughly known as well. Of the {glue:text}`n_with` images with the pattern, {glue:text}`gap` ± {glue:text}`gap_error:.1f` percentage points more are right than of the {glue:text}`n_without` without (± a standard error, since this compares different images): so much it is worth to $\theta_0$. It is the more frequent the richer the country, along a straight line in log GDP. That alone makes a slope of {glue:text}`planned` ± {glue:text}`planned_error:.2f` points per doubling of income. What differs from it in the
 # measured slope is chance: which images were dealt to which country.
 #
-# The numbers of this figure say nothing about the world. They show what the metric does with a bias of known cause and size.
+# The numbers of this figure say nothing about the world. They show what the metric does with a bias of known cause and roughly known size.
 
 # %% [markdown]
 # ## A ResNet-50 on photographs
@@ -329,7 +340,7 @@ if scale is not None:
     )
     large_result = fairness.accuracy_by_country(large)
     large_fit = fairness.slope(large_result.kept)
-    large_share = large.groupby("planted")["correct"].mean()
+    large_gap, large_error = worth(large)
     glue("large_fig_5a", figure5.figure5a(large_result.kept, large_fit), display=True)
     for key in ("n_images", "n_train", "size", "strength", "epochs"):
         glue(f"large_{key}", settings[key])
@@ -340,12 +351,8 @@ if scale is not None:
     glue("large_df2", large_fit.df[1])
     glue("large_p", f"{large_fit.p:.2g}")
     glue("large_n_classes", int(large["label"].nunique()))
-    large_gap = 100 * (large_share[True] - large_share[False])
-    n_with = int(large["planted"].sum())
-    either = 1 / n_with + 1 / (len(large) - n_with)
-    large_error = 100 * np.sqrt(large["correct"].mean() * (1 - large["correct"].mean()) * either)
-    glue("large_gap", f"{large_gap:.1f}".replace("-", "−"))
-    glue("large_gap_error", float(large_error))
+    glue("large_gap", f"{100 * large_gap:.1f}".replace("-", "−"))
+    glue("large_gap_error", float(100 * large_error))
     glue("large_verdict", "is rejected" if large_fit.p < paper.SIGNIFICANCE else "is not rejected")
     glue(
         "large_learnt",
@@ -461,24 +468,34 @@ glue("needed_few", said(needed(2000)))
 glue("needed_binomial", said(needed(2000, "1/n")))
 glue("needed_many", said(needed(50_000)))
 right = records["correct"].mean()
-steepest = 0.99 * min(right, 1 - right) / np.ptp(places["log_gdp"])  # no accuracy leaves [0, 1]
-at_planned = fairness.f_power(
-    places, [min(abs(planned), steepest)], accuracy=right, size=n_draws, seed=seed
-).set_index("covariance")["rate"]
+
+
+def power_of_planned(accuracy):
+    steepest = 0.99 * min(accuracy, 1 - accuracy) / np.ptp(places["log_gdp"])  # stays in [0, 1]
+    return fairness.f_power(
+        places, [min(abs(planned), steepest)], accuracy=accuracy, size=n_draws, seed=seed
+    ).set_index("covariance")["rate"]
+
+
+at_planned = power_of_planned(right)
 glue("power_planned", float(100 * at_planned["1/sqrt(n)"]))
 glue("power_planned_binomial", float(100 * at_planned["1/n"]))
+glue("power_typical", float(100 * power_of_planned(typical)["1/sqrt(n)"]))
+glue("typical", 100 * typical)
+glue("scatter", "less" if right * (1 - right) < typical * (1 - typical) else "more")
 
 # %% [markdown]
 # ```{glue:figure} fig_power
 # :name: "fig-power"
 #
-# **Figure E10.** How often the F-test at the 5 % level finds a bias, over the size of the bias, with **simulated countries**: {glue:text}`n_draws` draws for each point, shades of two standard errors. Left: with the paper's $\Sigma$, for several numbers of images in all. Right: for 2,000 images and
+# **Figure E10.** How often the F-test at the 5 % level finds a bias, over the size of the bias, at a mean accuracy of {glue:text}`typical:.0f` %, with **simulated countries**: {glue:text}`n_draws` draws for each point, shades of two standard errors. Left: with the paper's $\Sigma$, for several numbers of images in all. Right: for 2,000 images and
 # three assumptions about $\Sigma$. Dashed: 5 %, to be expected where there is no bias. Not in the paper.
 # ```
 
 # %% [markdown]
 # To be found in four of five cases, a bias has to be {glue:text}`needed_few` per doubling of income with the paper's test and 2,000 images ({glue:text}`needed_binomial` with $1/n_i$), and {glue:text}`needed_many` with 50,000. So with few images, a test that does not reject says little.
-# The bias that is planted here, {glue:text}`planned:.2f` points, would be found in {glue:text}`power_planned:.0f` % of all simulated geographies of {glue:text}`n_images` images, and in {glue:text}`power_planned_binomial:.0f` % with $1/n_i$.
+# The bias that is planted here, roughly {glue:text}`planned` points, would be found in {glue:text}`power_planned:.0f` % of all simulated geographies of {glue:text}`n_images` images, and in {glue:text}`power_planned_binomial:.0f` % with $1/n_i$. That is at $\theta_0$'s accuracy, {glue:text}`accuracy:.1f` %, where the accuracies of countries scatter {glue:text}`scatter` than at the {glue:text}`typical:.0f` % of
+# {ref}`Figure E10 <fig-power>`; there it would be found in {glue:text}`power_typical:.0f` %.
 
 # %% [markdown]
 # ## The paper's own probabilities
@@ -509,6 +526,6 @@ glue("n_models", paper.N_MODELS)
 # %% [markdown]
 # ## What came out
 #
-# On simulated countries with a planted cause, the paper's first conclusion {glue:text}`holds` ($p =$ {glue:text}`p`). Where there is nothing to find, its test of level 5 % rejects in {glue:text}`fair_paper:.1f` % of the cases. Its weak side is power: the bias planted here would be found in {glue:text}`power_planned:.0f` % of
+# On simulated countries with a planted cause, the paper's first conclusion {glue:text}`holds` ($p =$ {glue:text}`p`). Where there is nothing to find, its test of level 5 % rejects in {glue:text}`fair_paper:.1f` % of the cases. Its weak side is power: a bias of about the size planted here would be found in {glue:text}`power_planned:.0f` % of
 # all deals of as many images. The covariance that the sampling of images suggests, $1/n_i$, gives a steadier slope. The paper's printed probabilities can be recomputed from its statistics, the t-tests' only as one-sided tests with 49 degrees of freedom.
 # Whether ImageNet classifiers are biased is not answered here; it takes photographs with real countries. Next: {doc}`how the models are trained <04_2_dro>`.

@@ -213,6 +213,10 @@ def equals(p):
     return figure5b.probability(p) if p < 1e-4 else f"= {figure5b.probability(p)}"
 
 
+def sloping(beta):
+    return f"{beta:.4f}".replace("-", "−")
+
+
 digits = images == experiment.DIGITS
 means = {name: table.mean() for name, table in models.items()}
 ours = means["Ours"]
@@ -237,13 +241,13 @@ glue(
     + ", ".join(f"{count} of {n_models} ({name})" for name, count in diverged.items() if count)
     + ".",
 )
-glue("beta0", f"{start['beta']:.4f}")
+glue("beta0", sloping(start["beta"]))
 glue("f0", fit.f)
 glue("df0", fit.df[1])
 glue("p0", equals(fit.p))
 glue("reject0", "rejected" if fit.p < paper.SIGNIFICANCE else "not rejected")
 for name, mean in means.items():
-    glue(f"beta_{name}", f"{mean['beta']:.4f}")
+    glue(f"beta_{name}", sloping(mean["beta"]))
     glue(f"accuracy_{name}", float(100 * mean["accuracy"]))
     glue(f"poor_{name}", float(100 * mean["quarter_1"]))
     glue(f"rich_{name}", float(100 * mean["quarter_4"]))
@@ -251,8 +255,10 @@ for name, mean in means.items():
 glue("accuracy_0", float(100 * start["accuracy"]))
 glue("poor_0", float(100 * start["quarter_1"]))
 glue("rich_0", float(100 * start["quarter_4"]))
-share0 = first.groupby("planted")["correct"].mean()
+given0 = first.groupby("planted")["correct"]
+share0 = given0.mean()
 glue("pattern_0", float(100 * (share0[True] - share0[False])))
+glue("pattern_0_error", float(100 * np.sqrt((share0 * (1 - share0) / given0.size()).sum())))
 
 
 def significant(name, test="paired"):
@@ -386,7 +392,7 @@ glue(
     if len(less) == 3
     else "No training on attacks makes the pattern worth less"
     if not less
-    else f"Of the trainings on attacks, {' and '.join(less)} makes the pattern worth less",
+    else f"Of the trainings on attacks, {' and '.join(less)} make{'s' * (len(less) == 1)} the pattern worth less",
 )
 apart = pd.DataFrame(pattern)
 pgd_pattern = fairness.t_tests(apart["Ours"], apart["PGD"])
@@ -395,12 +401,9 @@ glue("pattern_t", minus(paired["t"]))
 glue("pattern_p", equals(paired["p"]))
 glue("pattern_low", f"{100 * paired['low']:.1f}".replace("-", "−"))
 glue("pattern_high", f"{100 * paired['high']:.1f}".replace("-", "−"))
-glue(
-    "pattern_verdict",
-    "ours more than PGD's"
-    if paired["p"] < paper.SIGNIFICANCE
-    else "but ours does not do so more than PGD's",
-)
+more = bool(paired["p"] < paper.SIGNIFICANCE)
+glue("pattern_verdict", f"ours {'does it' if more else 'does not do so'} more than PGD's")
+glue("pattern_joined", ", and" if more else ", but" if less else ", and")
 
 # %% [markdown]
 # ```{glue:figure} fig_accuracy
@@ -420,9 +423,8 @@ glue(
 # {glue:text}`together` ({glue:text}`accuracy_Ours:.1f` % after training on our attacks, {glue:text}`accuracy_PGD:.1f` % on PGD's, {glue:text}`accuracy_PerC_AL:.1f` % on PerC_AL's; $\theta_0$: {glue:text}`accuracy_0:.1f` %, fine-tuned: {glue:text}`accuracy_Fine-tuning:.1f` %).
 # With our attack, accuracy in the poorest quarter has {glue:text}`poor_moved`, from {glue:text}`poor_0:.1f` % to {glue:text}`poor_Ours:.1f` %, and in the richest it has {glue:text}`rich_moved`, from {glue:text}`rich_0:.1f` % to {glue:text}`rich_Ours:.1f` %: {glue:text}`how`.
 #
-# Since the cause is planted, one can also ask directly whether training removed it. The pattern was worth {glue:text}`pattern_0:.1f` percentage points to $\theta_0$. {glue:text}`relied`: {glue:text}`pattern_Ours:.1f` points after training on our attacks, {glue:text}`pattern_PGD:.1f` on PGD's, {glue:text}`pattern_PerC_AL:.1f` on PerC_AL's,
-# and {glue:text}`pattern_Fine-tuning:.1f` after plain fine-tuning. Compared in pairs, PGD's minus ours lies between {glue:text}`pattern_low` and {glue:text}`pattern_high` points (95 %; t = {glue:text}`pattern_t`, one-sided p {glue:text}`pattern_p`): {glue:text}`pattern_verdict`. This comparison does not depend on which test image
-# was dealt to which country, and the slope does.
+# Since the cause is planted, one can also ask directly whether training removed it. The pattern was worth {glue:text}`pattern_0:.1f` ± {glue:text}`pattern_0_error:.1f` percentage points to $\theta_0$ (± a standard error, since this compares different images). {glue:text}`relied`: {glue:text}`pattern_Ours:.1f` points after training on our attacks, {glue:text}`pattern_PGD:.1f` on PGD's, {glue:text}`pattern_PerC_AL:.1f` on PerC_AL's,
+# and {glue:text}`pattern_Fine-tuning:.1f` after plain fine-tuning. Compared in pairs, PGD's minus ours lies between {glue:text}`pattern_low` and {glue:text}`pattern_high` points (95 %; t = {glue:text}`pattern_t`, one-sided p {glue:text}`pattern_p`). So {glue:text}`pattern_verdict`.
 
 # %% [markdown]
 # ## Are the t-tests to be trusted?
@@ -563,11 +565,16 @@ glue(
     if lower == len(deals) or higher == len(deals) or not (lower or higher)
     else "The geographies do not agree on whether there is a difference",
 )
-spread = float(np.std([points * each.loc["paired", "difference"] for each in compared.values()]))
+gaps = [points * each.loc["paired", "difference"] for each in compared.values()]
 width = points * float(
     np.mean([(c.loc["paired", "high"] - c.loc["paired", "low"]) / 2 for c in compared.values()])
 )
-glue("between", spread)
+glue(
+    "between",
+    f"From one geography to another, the difference has a standard deviation of {np.std(gaps, ddof=1):.2f} points"
+    if len(gaps) > 1
+    else "How far the difference varies from one geography to another, a single one cannot say",
+)
 glue("within", float(width))
 
 # %% [markdown]
@@ -578,7 +585,7 @@ glue("within", float(width))
 # ```
 
 # %% [markdown]
-# At the 5 % level, two-sided, our slopes are smaller than PGD's in {glue:text}`lower` of {glue:text}`n_deals` geographies, and larger in {glue:text}`higher`. {glue:text}`across`. From one geography to another, the difference has a standard deviation of {glue:text}`between:.2f` points; the t-test's interval, {glue:text}`within:.2f` points to either side on average, knows nothing of that.
+# At the 5 % level, two-sided, our slopes are smaller than PGD's in {glue:text}`lower` of {glue:text}`n_deals` geographies, and larger in {glue:text}`higher`. {glue:text}`across`. {glue:text}`between`; the t-test's interval, {glue:text}`within:.2f` points to either side on average, knows nothing of that.
 
 # %% [markdown]
 # ## A ResNet-50 on photographs
@@ -598,11 +605,13 @@ if scale is not None and before is not None:
         seed=settings["seed"],
     )
     large_start = fairness.by_model(theirs.join(places, on="id")).loc[0]
+    large_fit = fairness.slope(fairness.accuracy_by_country(theirs.join(places, on="id")).kept)
     folders = {name: scale.folder / f"models-{name.lower()}" for name in pools}
     large = {name: replicates.load(path).join(places, on="id") for name, path in folders.items()}
     large_models = {name: fairness.by_model(records) for name, records in large.items()}
     large_betas = pd.DataFrame({name: table["beta"] for name, table in large_models.items()})
     large_tests = fairness.compare(large_betas, "Ours")
+    large_sizes = fairness.compare(large_betas.abs(), "Ours")
     large_table = figure5b.by_income(large_models, large_start)
     large_given = theirs.join(places, on="id").groupby("planted")["correct"].mean()
     large_pattern = {name: worth(records) for name, records in large.items()}
@@ -620,17 +629,71 @@ if scale is not None and before is not None:
         glue(f"large_t_{name}", minus(found["t"]))
         glue(f"large_holm_{name}", equals(found["holm"]))
         glue(f"large_difference_{name}", minus(points * found["difference"]))
+        found = large_sizes.loc[(name, "paired")]
+        glue(f"large_size_holm_{name}", equals(found["holm"]))
+        glue(f"large_size_difference_{name}", minus(points * found["difference"]))
+    large_biased = large_fit.p < paper.SIGNIFICANCE
+    glue("large_beta0", sloping(large_fit.beta))
+    glue("large_beta0_error", sloping(large_fit.standard_error))
+    glue("large_f0", large_fit.f)
+    glue("large_df0", large_fit.df[1])
+    glue("large_p0", equals(large_fit.p))
+    glue("large_had", "had a slope" if large_biased else "had no slope to lower")
+    large_means = large_betas.mean()
+    below = [name for name, mean in large_means.items() if mean < 0]
+    glue(
+        "large_below",
+        "after every training the mean slope is below zero"
+        if len(below) == len(large_means)
+        else f"the mean slope is below zero after {', '.join(below)}"
+        if below
+        else "after no training is the mean slope below zero",
+    )
+    large_count = large_betas.count()
+    glue(
+        "large_means",
+        ", ".join(
+            f"{sloping(mean)} ({name}"
+            + (f", {large_count[name]} models)" if large_count[name] < len(large_betas) else ")")
+            for name, mean in large_means.items()
+        ),
+    )
+    smallest = [each[list(kept)].idxmin() == "Ours" for each in (large_means, large_means.abs())]
+    glue(
+        "large_smallest",
+        "With its sign and in magnitude, ours is the smallest of the three attacks' means"
+        if all(smallest)
+        else "Neither with its sign nor in magnitude is ours the smallest of the three attacks' means"
+        if not any(smallest)
+        else "With its sign, ours is not the smallest of the three attacks' means; in magnitude it is"
+        if smallest[1]
+        else "With its sign, ours is the smallest of the three attacks' means; in magnitude it is not",
+    )
+    glue(
+        "large_so",
+        "So this run cannot test the paper's conclusion about bias, which wants a bias to lower."
+        if not large_biased
+        else "A slope below zero passes for a small one there, and is a bias in the other direction."
+        if below
+        else "",
+    )
     large_won = [
         name
         for name in ("PGD", "PerC_AL")
         if large_tests.loc[(name, "paired"), "holm"] < paper.SIGNIFICANCE
     ]
-    glue(
-        "large_holds",
+    large_holds = (
         "holds there too" if len(large_won) == 2 else f"holds there against {large_won[0]} only"
         if large_won
-        else "does not hold there",
+        else "does not hold there"
     )  # fmt: skip
+    glue("large_holds", large_holds)
+    glue(
+        "large_outcome",
+        f"the paper's second conclusion {large_holds}"
+        if large_biased
+        else "that run cannot test the paper's second conclusion",
+    )
     spent = {
         name: [
             sum(one["wall_seconds"] for one in runs.read(scale.folder / folder)["sessions"]) / share
@@ -650,7 +713,7 @@ if scale is not None and before is not None:
 # ```{glue:figure} large_fig_5b
 # :name: "fig-5b-large"
 #
-# **Figure E14.** Figure 5b in the **reference run at the paper's settings**: slopes of {glue:text}`large_n_models` ResNet-50 for each training, on {glue:text}`large_n_images` photographs with a **simulated geography**. Dashed: $\beta_0$ ({ref}`its figure <fig-5a-large>`). Ground cost of ours: {glue:text}`large_cost`, a stand-in for PieAPP.
+# **Figure E14.** Figure 5b in the **reference run at the paper's settings**: slopes of {glue:text}`large_n_models` ResNet-50 for each training, on {glue:text}`large_n_images` photographs with a **simulated geography**. Dashed: $\beta_0 =$ {glue:text}`large_beta0` of $\theta_0$ ({ref}`Figure E9 <fig-5a-large>`). Ground cost of ours: {glue:text}`large_cost`, a stand-in for PieAPP.
 # ```
 #
 # ```{glue:figure} large_tab_tests
@@ -665,8 +728,12 @@ if scale is not None and before is not None:
 # **Table E16.** Accuracy by quarter of the countries, as in {ref}`Table E13 <tab-accuracy>`, in the **reference run at the paper's settings** (**simulated geography**).
 # ```
 #
-# That slopes are smaller after training on our attack than on the other two {glue:text}`large_holds`: in pairs, PGD's minus ours is {glue:text}`large_difference_PGD` points per doubling (t = {glue:text}`large_t_PGD`, p {glue:text}`large_holm_PGD` after Holm), and PerC_AL's minus ours {glue:text}`large_difference_PerC_AL` (t = {glue:text}`large_t_PerC_AL`, p {glue:text}`large_holm_PerC_AL`). Plain fine-tuning's minus ours is
-# {glue:text}`large_difference_Fine-tuning`. Of the images, {glue:text}`large_accuracy_0:.1f` % are right before training and {glue:text}`large_accuracy_Ours:.1f` % after training on ours, {glue:text}`large_accuracy_PGD:.1f` % on PGD's, {glue:text}`large_accuracy_PerC_AL:.1f` % on PerC_AL's and {glue:text}`large_accuracy_Fine-tuning:.1f` % after plain fine-tuning. Minutes for Algorithm 2 and for each model by Algorithm 3, on one core: {glue:text}`large_spent`.
+# Here $\theta_0$ {glue:text}`large_had` ($\beta_0 =$ {glue:text}`large_beta0` with a standard error of {glue:text}`large_beta0_error`, F(1, {glue:text}`large_df0`) = {glue:text}`large_f0:.2f`, p {glue:text}`large_p0`), and {glue:text}`large_below`: {glue:text}`large_means`. {glue:text}`large_smallest`. {glue:text}`large_so`
+#
+# The paper's tests take slopes with their signs. That slopes are smaller after training on our attack than on the other two {glue:text}`large_holds`: in pairs, PGD's minus ours is {glue:text}`large_difference_PGD` points per doubling (t = {glue:text}`large_t_PGD`, p {glue:text}`large_holm_PGD` after Holm), and PerC_AL's minus ours {glue:text}`large_difference_PerC_AL` (t = {glue:text}`large_t_PerC_AL`, p {glue:text}`large_holm_PerC_AL`). Plain fine-tuning's minus ours is
+# {glue:text}`large_difference_Fine-tuning`. Of the magnitudes $|\beta|$, PGD's minus ours is {glue:text}`large_size_difference_PGD` (p {glue:text}`large_size_holm_PGD`), PerC_AL's {glue:text}`large_size_difference_PerC_AL` (p {glue:text}`large_size_holm_PerC_AL`) and plain fine-tuning's {glue:text}`large_size_difference_Fine-tuning`.
+#
+# Of the images, {glue:text}`large_accuracy_0:.1f` % are right before training and {glue:text}`large_accuracy_Ours:.1f` % after training on ours, {glue:text}`large_accuracy_PGD:.1f` % on PGD's, {glue:text}`large_accuracy_PerC_AL:.1f` % on PerC_AL's and {glue:text}`large_accuracy_Fine-tuning:.1f` % after plain fine-tuning. Minutes for Algorithm 2 and for each model by Algorithm 3, on one core: {glue:text}`large_spent`.
 
 # %% [markdown]
 # ## What came out
@@ -674,7 +741,7 @@ if scale is not None and before is not None:
 # The paper's second conclusion, smaller slopes after training on its attack than on the others', {glue:text}`holds`: the difference is {glue:text}`difference_PGD` points per doubling of income against PGD ({glue:text}`low_PGD` to {glue:text}`high_PGD`, t = {glue:text}`t_PGD`, p {glue:text}`holm_PGD` after Holm) and {glue:text}`difference_PerC_AL` against PerC_AL ({glue:text}`low_PerC_AL` to {glue:text}`high_PerC_AL`, t = {glue:text}`t_PerC_AL`,
 # p {glue:text}`holm_PerC_AL`). Against plain fine-tuning it is {glue:text}`difference_Fine-tuning` ({glue:text}`low_Fine-tuning` to {glue:text}`high_Fine-tuning`).
 #
-# What it means is another question, and only the control, the accuracies and the planted cause answer it. {glue:text}`together`. In the poorest quarter of the countries accuracy has {glue:text}`poor_moved`, in the richest it has {glue:text}`rich_moved`: {glue:text}`how`. {glue:text}`relied`, {glue:text}`pattern_verdict`.
+# What it means is another question, and only the control, the accuracies and the planted cause answer it. {glue:text}`together`. In the poorest quarter of the countries accuracy has {glue:text}`poor_moved`, in the richest it has {glue:text}`rich_moved`: {glue:text}`how`. {glue:text}`relied`{glue:text}`pattern_joined` {glue:text}`pattern_verdict`.
 # And in {glue:text}`n_deals` simulated geographies, our slopes are smaller than PGD's in {glue:text}`lower` and larger in {glue:text}`higher`. {glue:text}`across`.
 #
-# A smaller $\beta$ alone is no evidence of a fairer classifier: the accuracies by income belong beside it, and the paper does not print them. All this is about {glue:text}`what_images`, a small network, a simulated geography and {glue:text}`cost` in the place of PieAPP. With a ResNet-50 on photographs, as many as two cores get through, the paper's second conclusion {glue:text}`large_holds`. {doc}`Page 5 <05_conclusion>` collects what this edition has found.
+# A smaller $\beta$ alone is no evidence of a fairer classifier: the accuracies by income belong beside it, and the paper does not print them. All this is about {glue:text}`what_images`, a small network, a simulated geography and {glue:text}`cost` in the place of PieAPP. With a ResNet-50 on photographs, as many as two cores get through, $\theta_0$ {glue:text}`large_had` (p {glue:text}`large_p0`), and {glue:text}`large_below`: {glue:text}`large_outcome`. {doc}`Page 5 <05_conclusion>` collects what this edition has found.

@@ -109,7 +109,7 @@ glue("unequal", ", ".join(unequal) or "none")
 # ```{glue:figure} tab_sides
 # :name: "tab-sides"
 #
-# **Table E22.** The sides of each comparison that were measured turn by turn, ours in grey with ratio 1: seconds per image, for Algorithm 3 per model (median over turns), ratio to ours, peak memory of a process that does this alone, and the share of the machine's rate in a matrix product in float32, which bfloat16 can exceed.
+# **Table E22.** The sides of each comparison that were measured turn by turn, ours in grey with ratio 1: seconds per image, for Algorithm 3 per model (median over turns), ratio to ours, peak memory of a process that does this alone, and the share of the machine's rate in a matrix product in float32, which a run can slightly exceed, and bfloat16 clearly.
 # ```
 #
 # - **Algorithm 1** against its listing as one would write it on piq's PieAPP, one image at a time: {glue:text}`algorithm1_ratio:.2f` times at PieAPP's full width, {glue:text}`algorithm1_reduced:.2f` times where the convolutions of PieAPP take factors rounded to bfloat16 (`precision="bfloat16"`), for which this processor has instructions.
@@ -128,6 +128,11 @@ glue("tab_scaling", scaling_table(scaling), display=True)
 glue("scaling_size", scaling["options"]["size"])
 glue("scaling_batch", scaling["options"]["batch"])
 glue("scaling_ratio", scaling["cost_of_last_by_first"])
+most, last = list(scaling["measured"].items())[-1]
+added = last["data_bytes"] + last["grown_bytes"]
+glue("scaling_most", int(most))
+glue("scaling_added", added / 1e6)
+glue("scaling_times", added / last["data_bytes"])
 
 # %% [markdown]
 # ```{glue:figure} tab_scaling
@@ -136,7 +141,7 @@ glue("scaling_ratio", scaling["cost_of_last_by_first"])
 # **Table E23.** PGD (L₂) through `evaluate.run`, {glue:text}`scaling_size` × {glue:text}`scaling_size` pixels, {glue:text}`scaling_batch` at a time, each number of images in a process of its own. *Data*: the data set itself. *Grown*: what the memory grew by after a first batch, beside the data set.
 # ```
 #
-# An image of the largest set costs {glue:text}`scaling_ratio:.2f` times what one of the smallest does, so the cost grows with the number of images and not faster. Memory holds the data set and one batch.
+# An image of the largest set costs {glue:text}`scaling_ratio:.2f` times what one of the smallest does, so the cost grows with the number of images and not faster. Memory grows too, with the data set and by more than its size: with {glue:text}`scaling_most` images, to {glue:text}`scaling_added:.0f` MB more than after a first batch, {glue:text}`scaling_times:.1f` times the data set.
 
 # %% [markdown]
 # ## What came out

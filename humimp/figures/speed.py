@@ -38,20 +38,38 @@ class Side(NamedTuple):
 
 
 def sides(record: Mapping[str, Any]) -> Iterator[Side]:
-    """Find the sides in a benchmark's record, at whatever depth."""
+    """Find the sides in a benchmark's record, at whatever depth.
+
+    A name that came before is told apart by what its part of the record is called: "other, as it
+    comes" in the part ``equal_steps`` becomes "other, equal steps, as it comes".
+    """
+    seen = set()
+    for part, side in _found(record, ""):
+        what, comma, how = side.name.partition(", ")
+        again = side.name in seen
+        name = f"{what}, {part.replace('_', ' ')}{comma}{how}" if again else side.name
+        seen.add(name)
+        yield side._replace(name=name)
+
+
+def _found(record: Mapping[str, Any], part: str) -> Iterator[tuple[str, Side]]:
+    """Find the sides, each behind the part of the record that it stands in."""
     for name, inside in record.items():
         if not isinstance(inside, Mapping):
             continue
         if _RATIO in inside:
-            yield Side(
-                name,
-                inside[_RATIO],
-                inside["seconds_median"],
-                inside.get("peak_bytes"),
-                inside.get("share_of_matmul"),
+            yield (
+                part,
+                Side(
+                    name,
+                    inside[_RATIO],
+                    inside["seconds_median"],
+                    inside.get("peak_bytes"),
+                    inside.get("share_of_matmul"),
+                ),
             )
         else:
-            yield from sides(inside)
+            yield from _found(inside, name)
 
 
 def sides_table(found: Sequence[tuple[str, Side]]) -> Table:

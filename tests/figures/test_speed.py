@@ -67,3 +67,15 @@ def test_each_comparison_is_a_dot_at_its_ratio_on_its_side_of_one():
 def test_nothing_and_no_ratio_are_refused(rows):
     with pytest.raises(ValueError, match="rows: expected at least one, with a ratio above 0"):
         ratios(rows)
+
+
+def test_a_name_that_comes_twice_is_told_apart_by_its_part_of_the_record():
+    one = {"humimp": side(1.0), "other, as it comes": side(3.0)}
+    two = {"humimp, equal steps": side(1.0), "other, as it comes": side(2.0)}
+    found = sides({"early_stop": one, "equal_steps": two})
+    assert [(one.name, one.ratio) for one in found] == [
+        ("humimp", 1.0),
+        ("other, as it comes", 3.0),
+        ("humimp, equal steps", 1.0),
+        ("other, equal steps, as it comes", 2.0),
+    ]
