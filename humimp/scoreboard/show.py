@@ -226,7 +226,8 @@ def _table1(lines: Sequence[Line]) -> str:
     headings = ("Approach", *(HEADINGS[column][0] for column in columns))
     note = (
         f'<p style="{_SMALL}; margin: 0.3em 0">In each cell: the paper\'s number; ours ± its '
-        "standard error (beside a success rate: Wilson's 95 % interval); the verdict.</p>"
+        "standard error (beside a success rate: Wilson's 95 % interval); the verdict; and what "
+        "another reading of the text gives (page A2).</p>"
     )
     return note + _table(headings, rows, (16, *[14] * len(columns)))
 
