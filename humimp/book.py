@@ -25,7 +25,7 @@ from typing import Any
 import yaml
 
 from humimp import runner
-from humimp.pages import PROFILE, SCALES, Page, Parameters, Project
+from humimp.pages import PROFILE, SCALES, Page, Parameters, Project, read_yaml
 
 #: Set by ``make book``: the build keeps older pages in the place of those that just failed.
 KEEP_VARIABLE = "HUMIMP_BOOK_KEEP"
@@ -251,19 +251,23 @@ def wanted(
     Raises
     ------
     ValueError
-        A page, a profile or a parameter that does not exist, or a value of another type.
+        A page, a profile or a parameter that does not exist, a value that is no YAML or of another
+        type, or a parameter of a page that is not to be run.
     """
     values = project.profile(profile)
     for page in pages:
         project.page(page)
+    chosen = [name for name in project.names() if not pages or name in pages]
     for text in given:
         left, equals, value = text.partition("=")
         page, dot, name = left.partition(".")
         if not (equals and dot):
             raise ValueError(f"{text!r} is not of the form page.name=value")
-        project.page(page).check({name: yaml.safe_load(value)})
-        values.setdefault(page, {})[name] = yaml.safe_load(value)
-    chosen = [name for name in project.names() if not pages or name in pages]
+        read = project.page(page).numbers({name: read_yaml(value, f"{left}: {value!r}")})
+        project.page(page).check(read)
+        if page not in chosen:
+            raise ValueError(f"{text!r}: {page} is not among the pages to run, {', '.join(chosen)}")
+        values.setdefault(page, {}).update(read)
     return {name: values.get(name, {}) for name in chosen}
 
 
@@ -478,6 +482,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     project = Project(Path.cwd())
     show = runner.Progress()
     try:
+        if not (project.root / "_toc.yml").is_file():
+            raise ValueError("no _toc.yml here: run it in the project's folder")
         if asked.command == "run":
             return make(project, wanted(project, asked.profile, asked.pages, asked.given), show)
         if asked.command == "notebooks":

@@ -116,7 +116,8 @@ def by_income(countries: pd.DataFrame, *, groups: int = 4) -> pd.DataFrame:
         A row per country with ``n``, ``accuracy`` and ``gdp``: ``kept`` of
         :func:`accuracy_by_country`.
     groups
-        How many groups of as many countries each as can be; the poorer groups take those over.
+        How many groups. Each has as many countries as the others, or one more: those left over go
+        to the poorest groups, one each.
 
     Returns
     -------
@@ -138,7 +139,8 @@ def by_income(countries: pd.DataFrame, *, groups: int = 4) -> pd.DataFrame:
     if (countries["n"] < 1).any():
         raise ValueError("countries: one has no images; leave it out")
     ordered = countries.sort_values(["gdp", "n"], kind="stable")
-    group = 1 + np.arange(len(ordered)) * groups // len(ordered)
+    parts = np.array_split(np.arange(len(ordered)), groups)
+    group = np.repeat(np.arange(1, groups + 1), [len(part) for part in parts])
     table = ordered.assign(right=ordered["accuracy"] * ordered["n"], group=group).groupby("group")
     pooled = table.agg(
         countries=("n", "size"),
@@ -175,7 +177,7 @@ def accuracy_by_country(records: pd.DataFrame, gdp: pd.DataFrame | None = None) 
     """
     table = income() if gdp is None else gdp
     correct = _check_records(records)
-    code = records["country"].fillna("").astype(str).str.strip().rename("country")
+    code = records["country"].astype(object).fillna("").astype(str).str.strip().rename("country")
     groups = correct.groupby(code).agg(n="size", accuracy="mean").reset_index()
     groups = groups.sort_values(["n", "country"], ascending=[False, True], ignore_index=True)
     groups = groups.join(table[["name", "gdp"]], on="country")
@@ -211,14 +213,18 @@ def _check_records(records: pd.DataFrame) -> "pd.Series[bool]":
             f"records: image {_few(twice)} comes more than once; "
             "keep one row per image (of one attack, where there are several)"
         )
-    correct = records["correct"]
-    if not correct.isin([True, False]).all():
-        strange = correct[~correct.isin([True, False])].unique().tolist()
+    _check_correct(records["correct"], "records: correct")
+    return records["correct"].astype(bool)
+
+
+def _check_correct(correct: "pd.Series[Any]", name: str) -> None:
+    """Check that every answer is either right or wrong."""
+    strange = correct[~correct.isin([True, False])]
+    if len(strange):
         raise ValueError(
-            f"records: correct must be true or false, got {_few(strange)}; "
+            f"{name} must be true or false, got {_few(strange.unique().tolist())}; "
             "compare the predicted label with the true one"
         )
-    return correct.astype(bool)
 
 
 # ------------------------------------------------------------------------- the slope and its test
@@ -734,7 +740,7 @@ def simulated_countries(
     Parameters
     ----------
     total
-        Number of images; at least 275 with the default ``minimum``.
+        Number of images; at least 266 with the default ``minimum``.
     minimum
         Least number of images of a country, ≥ 1.
     gdp
@@ -842,15 +848,17 @@ def rejection_rates(
     Raises
     ------
     ValueError
-        If the numbers of images differ, there are fewer than three countries, or they all have
-        the same income.
+        If the numbers of images differ, ``correct`` holds something else than true and false,
+        there are fewer than three countries, or they all have the same income.
     """
-    right = np.asarray(correct, dtype=float)
+    right = np.asarray(correct)
     if right.shape != (countries["n"].sum(),):
         raise ValueError(
             f"countries: n adds up to {countries['n'].sum()}, but correct has the shape "
             f"{right.shape}; use simulated_countries(total=<number of images>)"
         )
+    _check_correct(pd.Series(right), "correct")
+    right = right.astype(float)
     g, n = (countries[column].to_numpy(dtype=float) for column in ("log_gdp", "n"))
     _check_countries(countries.assign(accuracy=np.linspace(0, 1, len(n))))
     _check_size(size)
@@ -910,9 +918,13 @@ def f_power(
     Raises
     ------
     ValueError
-        If an accuracy would leave [0, 1], naming the largest slope that fits; if there are fewer
-        than three countries, or they all have the same income.
+        If ``accuracy`` is not in [0, 1]; if a country's would leave [0, 1], naming the largest
+        slope that fits; if there are fewer than three countries, or they all have the same income.
     """
+    if not 0 <= accuracy <= 1:
+        raise ValueError(
+            f"accuracy: expected a number between 0 and 1, got {accuracy:g}; divide percent by 100"
+        )
     g, n = (countries[column].to_numpy(dtype=float) for column in ("log_gdp", "n"))
     _check_countries(countries.assign(accuracy=np.linspace(0, 1, len(n))))
     checks.count(size, "size", low=1)

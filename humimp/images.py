@@ -24,6 +24,7 @@ Validation = Literal["truncate", "round", "none"]
 TOLERANCE = 2.0**-14
 
 _SUFFIXES = {".png": "PNG", ".webp": "WEBP"}
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def validate(images: Tensor, how: Validation = "truncate") -> Tensor:
@@ -129,7 +130,8 @@ def load(
     Raises
     ------
     ValueError
-        If the file is no image, or is damaged, cut short or deeper than 8 bit.
+        If the file is no image, or is damaged or cut short; if it is a PNG of 16 bit per channel,
+        or Pillow gives more than 8 bit for it.
     OSError
         If it cannot be read at all, as when there is no such file.
     """
@@ -147,6 +149,11 @@ def load(
     if image.mode.startswith(("I", "F")):
         raise ValueError(
             f"{path}: expected an image of 8 bit per channel, got Pillow's mode {image.mode!r}; "
+            "convert the file to 8 bit first"
+        )
+    if _is_deep_png(data):
+        raise ValueError(
+            f"{path}: expected an image of 8 bit per channel, got a PNG of 16; "
             "convert the file to 8 bit first"
         )
     image = image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
@@ -207,6 +214,11 @@ def _from_levels(levels: Tensor) -> Tensor:
     Dividing by a number makes CUDA multiply by its reciprocal, which is off in the last bit.
     """
     return levels / torch.full((), 255, dtype=levels.dtype, device=levels.device)
+
+
+def _is_deep_png(data: bytes) -> bool:
+    """Whether this is a PNG of 16 bit, which Pillow cuts to 8 without a word if it has colours."""
+    return data.startswith(_PNG) and data[24] == 16  # the bit depth in the header, IHDR
 
 
 def _decode(data: bytes) -> Image.Image:

@@ -5,6 +5,7 @@ import copy
 import difflib
 import hashlib
 import json
+import math
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -29,13 +30,13 @@ RUN_VALUES = ("yours", "reference")
 
 PACKAGE = Path(__file__).resolve().parent
 LOCKS = ("requirements.txt", "requirements-models.txt")
-# Modules that show results and do not make them: a change here leaves records valid.
+# Modules that show results and do not make them: a change here leaves records valid. No computing
+# module may import one of them, but for ``progress.py``, which only draws bars.
 _SHOWING = (
     "figures/",
     "scoreboard/",
     "book.py",
     "pages.py",
-    "paper.py",
     "progress.py",
     "runner.py",
 )
@@ -85,7 +86,8 @@ class Project:
 
     def names(self) -> list[str]:
         """Names of the computed pages, in the order of the table of contents."""
-        listed = _files(yaml.safe_load((self.root / "_toc.yml").read_text("utf-8")))
+        file = self.root / "_toc.yml"
+        listed = _files(read_yaml(file.read_text("utf-8"), str(file)))
         return [name for name in listed if (self.book / f"{name}.py").is_file()]
 
     def page(self, name: str) -> "Page":
@@ -109,19 +111,21 @@ class Project:
         Raises
         ------
         ValueError
-            There is no such profile, or it names a page or a parameter that does not exist.
+            There is no such profile, it is no YAML or no mapping of pages to parameters, it names
+            a page or a parameter that does not exist, or a value is of another type.
         """
         file = self.book / "profiles" / f"{name}.yml"
         if not file.is_file():
             there = ", ".join(sorted(path.stem for path in file.parent.glob("*.yml")))
             raise ValueError(f"There is no profile {name!r}; there are {there}")
-        values = yaml.safe_load(file.read_text("utf-8")) or {}
+        values, named = {}, _profile(file)
         try:
-            for page, given in values.items():
-                self.page(page).check(given or {})
+            for page, given in named.items():
+                values[page] = self.page(page).numbers(given)
+                self.page(page).check(values[page])
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
-        return {page: dict(given or {}) for page, given in values.items()}
+        return values
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,10 @@ class Page:
         """Default of each parameter."""
         return {name: parameter.default for name, parameter in self.parameters.items()}
 
+    def numbers(self, given: Mapping[str, Any]) -> Parameters:
+        """Read numbers out of text where the default is a float: to YAML 1.1, 1e-3 is text."""
+        return {name: _number(value, self.defaults.get(name)) for name, value in given.items()}
+
     def check(self, given: Mapping[str, Any]) -> None:
         """Check names and types of parameters.
 
@@ -212,7 +220,7 @@ class Page:
         """Name of the profile that has exactly these values, else ``"custom"``."""
         asked = {**self.defaults, **values, "run": ""}
         for file in sorted((self.project.book / "profiles").glob("*.yml")):
-            given = (yaml.safe_load(file.read_text("utf-8")) or {}).get(self.name) or {}
+            given = self.numbers(_profile(file).get(self.name, {}))
             if {**self.defaults, **given, "run": ""} == asked:
                 return file.stem
         return "custom"
@@ -252,7 +260,7 @@ class Page:
             try:
                 notebook = json.loads(self.project.page(name).path.read_text("utf-8"))
                 found.append(notebook["metadata"]["humimp"]["fingerprint"])
-            except (OSError, ValueError, KeyError):
+            except (OSError, ValueError, KeyError, TypeError):
                 found.append("")
         return found
 
@@ -270,6 +278,48 @@ def cells(notebook: nbformat.NotebookNode) -> str:
 def digest(*parts: Any) -> str:
     """SHA-256 of anything that JSON can hold."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def read_yaml(text: str, where: str) -> Any:
+    """Read YAML.
+
+    Parameters
+    ----------
+    text
+        The YAML.
+    where
+        What the error calls it.
+
+    Raises
+    ------
+    ValueError
+        It is not YAML; the message says where and why.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ValueError(f"{where}{place}: not YAML: {error.problem}") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-13-01
+        raise ValueError(f"{where}: not YAML: {error}") from None
+
+
+def _profile(file: Path) -> dict[Any, Parameters]:
+    """Read a profile: a mapping of pages to mappings, the parameters of each."""
+    values = read_yaml(file.read_text("utf-8"), str(file))
+    values = {} if values is None else values
+    if not isinstance(values, dict):
+        raise ValueError(
+            f"{file}: expected a mapping of pages to parameters, got a {type(values).__name__}"
+        )
+    for page, given in values.items():
+        if not isinstance(given, dict | None):
+            raise ValueError(
+                f"{file}: {page}: expected a mapping of parameters to values, got a "
+                f"{type(given).__name__}"
+            )
+    return {page: given or {} for page, given in values.items()}
 
 
 def _files(entry: Any) -> list[str]:
@@ -305,6 +355,19 @@ def _parameters(source: str, file: Path) -> dict[str, Parameter]:
     return found
 
 
+def _number(value: Any, default: Any) -> Any:
+    """Read a number out of text if the default is a float, or out of a list's if it holds them."""
+    if isinstance(value, list) and isinstance(default, list) and default:
+        return [_number(item, default[0]) for item in value]
+    if isinstance(value, str) and isinstance(default, float):
+        try:
+            found = float(value)
+        except ValueError:
+            return value
+        return found if math.isfinite(found) else value
+    return value
+
+
 def _fits(value: Any, default: Any) -> bool:
     """Whether a parameter may have this value, judging by the default's type."""
     if default is None:
@@ -316,8 +379,8 @@ def _fits(value: Any, default: Any) -> bool:
     return type(value) is type(default)
 
 
-def _meant(name: str, allowed: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(allowed), n=1)
+def _meant(name: Any, allowed: Iterable[str]) -> str:
+    close = difflib.get_close_matches(str(name), list(allowed), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 

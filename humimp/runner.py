@@ -272,9 +272,11 @@ def write_json(data: Any, file: Path) -> None:
 def read(page: Page) -> nbformat.NotebookNode | None:
     """Read the notebook that a page has; None if there is none, or it is damaged."""
     try:
-        return nbformat.read(page.path, as_version=4)
-    except (OSError, ValueError, AttributeError):
+        notebook = nbformat.read(page.path, as_version=4)
+        cells(notebook)  # raises if a cell lacks a part
+    except Exception:  # nbformat has no common class for what damaged notebooks make it raise
         return None
+    return notebook
 
 
 def stamp(page: Page) -> dict[str, Any]:

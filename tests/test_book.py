@@ -1,3 +1,4 @@
+import ast
 import json
 import os
 import shutil
@@ -175,12 +176,56 @@ def test_a_float_may_be_given_as_a_whole_number(project):
         ("01_first:\n  n_imags: 8\n", r"laptop\.yml: 01_first has no parameter 'n_imags'"),
         ("09_none:\n  n_images: 8\n", r"laptop\.yml: There is no page '09_none'"),
         ("01_first:\n  n_images: 8.5\n", r"laptop\.yml: 01_first: n_images must be"),
+        (
+            "01_first:\n  n_images: [8\n",
+            r"laptop\.yml, line 3, column 1: not YAML: expected",
+        ),
+        ("01_first: 8\x07\n", r"laptop\.yml: not YAML: unacceptable character"),
+        ("- 01_first\n", r"laptop\.yml: expected a mapping of pages to parameters, got a list"),
+        (
+            "01_first: [8]\n",
+            r"laptop\.yml: 01_first: expected a mapping of .* got a list",
+        ),
+        ("1: {n_images: 8}\n", r"laptop\.yml: There is no page 1"),
+        ("01_first: {1: 8}\n", r"laptop\.yml: 01_first has no parameter 1"),
     ],
 )
 def test_a_wrong_profile_is_refused(project, text, message):
     (project.book / "profiles" / "laptop.yml").write_text(text)
     with pytest.raises(ValueError, match=message):
         project.profile("laptop")
+
+
+def test_a_profile_may_be_empty_and_name_pages_without_parameters(project):
+    file = project.book / "profiles" / "laptop.yml"
+    file.write_text("# nothing yet\n")
+    assert project.profile("laptop") == {}
+    file.write_text("01_first:\n")
+    assert project.profile("laptop") == {"01_first": {}}
+
+
+def test_another_broken_profile_is_named_when_a_folder_is(project):
+    (project.book / "profiles" / "paper.yml").write_text("01_first: [\n")
+    with pytest.raises(ValueError, match=r"paper\.yml, line 2, column 1: not YAML"):
+        project.page("01_first").folder({"n_images": 8})
+
+
+def test_a_broken_table_of_contents_is_named(project):
+    (project.root / "_toc.yml").write_text("root: [\n")
+    with pytest.raises(ValueError, match=r"_toc\.yml, line 2, column 1: not YAML"):
+        project.names()
+
+
+def test_numbers_that_yaml_takes_for_text_are_numbers_where_a_float_is_wanted(project):
+    edit(project.book / "01_first.py", "step_size = 0.1", "rates = [0.1, 1.0]\nstep_size = 0.1")
+    (project.book / "profiles" / "fine.yml").write_text(
+        "01_first: {step_size: 1e-3, rates: [1e-4, 2]}\n"
+    )
+    values = project.profile("fine")["01_first"]
+    assert values == {"step_size": 0.001, "rates": [0.0001, 2]}
+    assert project.page("01_first").label(values) == "fine"
+    same = {"step_size": "much", "n_images": "1e3", "run": "1e3", "rates": ["nan"], "other": "1e3"}
+    assert project.page("01_first").numbers(same) == same
 
 
 def test_an_unknown_profile_is_refused(project):
@@ -250,6 +295,40 @@ def test_the_package_changes_fingerprint_and_folder(project, package):
     code = now()
     assert code[0] != figure[0]
     assert code[1] != first[1]
+
+
+def test_the_papers_numbers_change_the_folder(project, package):
+    (package / "paper.py").write_text("SHARE_US = 43.2\n")
+    before = project.page("01_first").folder({})
+    (package / "paper.py").write_text("SHARE_US = 50.0\n")
+    assert project.page("01_first").folder({}) != before
+
+
+def imported(file):
+    """Collect the dotted names that a module imports, at its top or inside functions."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports relatively"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_what_computes_imports_nothing_that_may_change_without_making_records_worthless():
+    showing = [f"humimp.{name.removesuffix('.py').strip('/')}" for name in pages._SHOWING]
+    assert "humimp.figures" in showing
+    showing.remove("humimp.progress")  # bars, which no record depends on
+    files = {path.relative_to(pages.PACKAGE).as_posix(): path for path in pages._sources()}
+    computing = {name: file for name, file in files.items() if not name.startswith(pages._SHOWING)}
+    assert {"fairness.py", "paper.py", "attacks/pgd_l2.py"} <= computing.keys()
+    wrong = {
+        (name, one)
+        for name, file in computing.items()
+        for one in imported(file)
+        if any(f"{one}.".startswith(f"{module}.") for module in showing)
+    }
+    assert wrong == set()
+    assert "humimp.pages.Page" in set(imported(files["runner.py"]))
 
 
 def test_pinned_packages_change_fingerprint_and_folder(project):
@@ -496,8 +575,49 @@ def test_a_notebook_changed_by_hand_is_kept(project, show, executed):
     assert outcome.status == "done"
     assert "print('mine')" in (project.book / "02_third-edited-1.ipynb").read_text()
     assert "your version is" in show._out.getvalue()
+    nbformat.write(notebook, page.path)  # the same once more: one copy is enough
     runner.run(project, {"02_third": {}}, show)
-    assert not (project.book / "02_third-edited-2.ipynb").exists()
+    second = project.book / "02_third-edited-2.ipynb"
+    assert not second.exists()
+    notebook.cells[1].source = "print('mine too')"
+    nbformat.write(notebook, page.path)
+    runner.run(project, {"02_third": {}}, show)
+    assert "print('mine too')" in second.read_text()
+    assert "print('mine')" in (project.book / "02_third-edited-1.ipynb").read_text()
+
+
+def lacking(notebook, *keys):
+    """Write a notebook as text, without one of its parts."""
+    whole = json.loads(nbformat.writes(notebook))
+    part = whole
+    for key in keys[:-1]:
+        part = part[key]
+    del part[keys[-1]]
+    return json.dumps(whole)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [("cells",), ("metadata",), ("nbformat",)]
+    + [("cells", 1, key) for key in ("cell_type", "metadata", "source")],
+)
+def test_a_notebook_that_lacks_a_part_is_damaged(project, show, executed, keys):
+    page = project.page("02_third")
+    page.path.write_text(lacking(runner.execute(page, {}, show), *keys))
+    assert runner.read(page) is None
+    assert runner.stamp(page) == {}
+    (outcome,) = runner.run(project, {"02_third": {}}, show)
+    assert outcome.status == "done"
+    assert f"{page.path} is damaged and is replaced" in show._out.getvalue()
+    assert runner.is_current(page, {})
+
+
+def test_a_page_that_looks_at_the_runs_before_it_passes_over_damaged_ones(project):
+    edit(project.book / "02_third.py", "print(1)", "scoreboard.own(1)")
+    page = project.page("02_third")
+    (project.book / "01_first.ipynb").write_text("[]")
+    (project.book / "01_1_second.ipynb").write_text('{"metadata": {}}')
+    assert page._before() == ["", ""]
 
 
 def test_conversion_fills_gaps_and_leaves_executed_pages_alone(project, show, executed):
@@ -700,6 +820,9 @@ def test_parameters_of_profile_and_command_line_are_combined(project):
         (["-p", "01_first.n_images=many"], "n_images must be of type int"),
         (["01_frist"], "did you mean '01_first'?"),
         (["--profile", "desktop"], "there are laptop, paper"),
+        (["-p", "01_first.n_images=[0, 1"], "01_first.n_images: '[0, 1', line 1, column 6: not Y"),
+        (["-p", "01_first.n_images=2024-13-01"], "13-01': not YAML: month must be in 1..12"),
+        (["02_third", "-p", "01_first.n_images=2"], "01_first is not among the pages to run, 02_t"),
     ],
 )
 def test_a_wrong_command_line_is_one_line_of_error(project, capsys, arguments, message):
@@ -707,6 +830,21 @@ def test_a_wrong_command_line_is_one_line_of_error(project, capsys, arguments, m
     said = capsys.readouterr().err
     assert said.startswith("Error: ")
     assert message in said
+
+
+def test_a_number_with_an_exponent_may_be_given_on_the_command_line(project):
+    wanted = book.wanted(project, "laptop", ["01_first"], ["01_first.step_size=1e-3"])
+    assert wanted == {"01_first": {"n_images": 20, "step_size": 0.001}}
+
+
+@pytest.mark.parametrize("command", ["run", "notebooks", "promote"])
+def test_outside_of_the_project_a_command_says_where_to_run_it(
+    tmp_path, monkeypatch, capsys, command
+):
+    monkeypatch.chdir(tmp_path)
+    assert book.main([command]) == 2
+    said = capsys.readouterr().err
+    assert said == "Error: no _toc.yml here: run it in the project's folder\n"
 
 
 def test_the_notebooks_command_converts_all_pages(project):

@@ -1,11 +1,14 @@
 """The statistics against closed forms and SciPy, the simulated geographies against their law."""
 
+import itertools
+import math
 import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -113,6 +116,15 @@ def test_what_cannot_be_used_is_left_out_and_reported() -> None:
     assert "3 images of usa, TWN (code not in the table" in result.summary()
 
 
+def test_countries_may_be_categories_and_some_missing() -> None:
+    frame = records(USA=(5, 5), FRA=(3, 1), none=(2, 0))
+    expected = fairness.accuracy_by_country(frame)
+    result = fairness.accuracy_by_country(frame.astype({"country": "category"}))
+    pd.testing.assert_frame_equal(result.kept, expected.kept)
+    pd.testing.assert_frame_equal(result.excluded, expected.excluded)
+    assert result.excluded["n"].tolist() == [2]
+
+
 @pytest.mark.parametrize(
     ("frame", "error"),
     [
@@ -145,6 +157,23 @@ def test_by_income_pools_the_images_of_each_quarter() -> None:
         assert table.loc[group, "n"] == len(pooled)
         assert table.loc[group, "accuracy"] == pytest.approx(pooled.mean())
     assert (table["low"].to_numpy()[1:] > table["high"].to_numpy()[:-1]).all()
+
+
+@pytest.mark.parametrize(
+    ("k", "sizes"),
+    [
+        (6, [2, 2, 1, 1]),
+        (39, [10, 10, 10, 9]),
+        (40, [10] * 4),
+        (41, [11, 10, 10, 10]),
+        (42, [11, 11, 10, 10]),
+    ],
+)
+def test_countries_left_over_go_to_the_poorest_groups(k: int, sizes: list[int]) -> None:
+    frame = countries([0.5] * k, np.linspace(6, 12, k), np.arange(1, k + 1))
+    table = fairness.by_income(frame.assign(gdp=np.exp(frame["log_gdp"])))
+    assert table.index.tolist() == [1, 2, 3, 4]
+    assert table["countries"].tolist() == sizes
 
 
 def test_by_income_takes_other_numbers_of_groups_and_refuses_empty_ones() -> None:
@@ -271,6 +300,17 @@ def test_band_holds_the_line_in_the_stated_share_of_cases() -> None:
     assert rate == pytest.approx(0.9, abs=4 * np.sqrt(0.09 / 400))
 
 
+@pytest.mark.parametrize("level", [0.5, 0.95])
+def test_band_is_statsmodels_confidence_interval_of_the_mean(level: float) -> None:
+    frame = example(10, k=5)  # three degrees of freedom, where t is far from normal
+    sigma = 1 / np.sqrt(frame["n"].to_numpy())
+    fit = sm.GLS(frame["accuracy"].to_numpy(), sm.add_constant(frame["log_gdp"]), sigma).fit()
+    grid = np.linspace(5, 13, 9)
+    expected = fit.get_prediction(sm.add_constant(grid)).conf_int(alpha=1 - level)
+    band = fairness.slope(frame).band(grid, level)
+    assert band[["low", "high"]].to_numpy() == pytest.approx(expected)
+
+
 def test_band_is_narrowest_at_the_weighted_mean() -> None:
     frame = example(6)
     fit = fairness.slope(frame, covariance="1/n")
@@ -361,6 +401,21 @@ def test_permutation_test_agrees_with_dealing_images_out_one_by_one() -> None:
     p = fairness.permutation_p_value(frame, size=6000)
     assert p == pytest.approx(expected, abs=5 * np.sqrt(expected / 3000))
     assert 0.001 < p < 0.2
+
+
+def test_permutation_test_counts_ties() -> None:
+    n, g = np.array([2, 2, 2]), np.array([7.0, 8.0, 9.0])
+    right = [row for row in itertools.product(range(3), repeat=3) if sum(row) == 3]
+    ways = np.array([math.prod(math.comb(2, one) for one in row) for row in right])
+    f = fairness.f_statistics(np.array(right) / n, g, n)
+    # Countries in a line, of which there are two, have an infinite F, and (1, 1, 1) has none.
+    assert sorted(np.round(f, 6)) == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3, 1 / 3, np.inf, np.inf])
+    for row, observed in zip(right, f, strict=True):
+        if observed > 0:
+            expected = ways[f >= observed * (1 - 1e-9)].sum() / ways.sum()
+            frame = countries(np.array(row) / n, g, n)
+            p = fairness.permutation_p_value(frame, size=20_000)
+            assert p == pytest.approx(expected, abs=5 * np.sqrt(0.25 / 20_000))
 
 
 def test_permutation_test_is_reproducible_never_zero_and_needs_whole_images() -> None:
@@ -555,7 +610,7 @@ def test_fitting_df_finds_the_df_it_was_made_with() -> None:
 # ------------------------------------------------------------------------------ simulated geography
 
 
-@pytest.mark.parametrize("total", [275, 411, 1000, 2000, 12345])
+@pytest.mark.parametrize("total", [266, 275, 411, 1000, 2000, 12345])
 def test_simulated_countries_have_the_papers_skew(total: int) -> None:
     frame = fairness.simulated_countries(total)
     n = frame["n"].to_numpy()
@@ -571,7 +626,7 @@ def test_simulated_countries_have_the_papers_skew(total: int) -> None:
     assert frame["country"].is_unique
 
 
-@pytest.mark.parametrize(("total", "minimum"), [(100, 3), (0, 1), (5000, 60)])
+@pytest.mark.parametrize(("total", "minimum"), [(100, 3), (265, 3), (0, 1), (5000, 60)])
 def test_simulated_countries_refuse_too_few_images(total: int, minimum: int) -> None:
     with pytest.raises(ValueError, match=f"{total} images are too few for {minimum} in each of 41"):
         fairness.simulated_countries(total, minimum=minimum)
@@ -631,6 +686,9 @@ def test_simulated_geography_refuses() -> None:
     frame = fairness.simulated_countries(300)
     with pytest.raises(ValueError, match=r"n adds up to 300, but correct has the shape \(2,\)"):
         fairness.rejection_rates([True, False], frame)
+    for strange, named in ((np.full(300, np.nan), "nan"), (np.linspace(0, 1, 300), "0.003")):
+        with pytest.raises(ValueError, match=f"correct must be true or false, got {named}.*; comp"):
+            fairness.rejection_rates(strange, frame)
     with pytest.raises(ValueError, match="size: at least one draw is needed, got 0"):
         fairness.rejection_rates(np.ones(300), frame, size=0)
     with pytest.raises(ValueError, match="size: at least one draw is needed, got 0"):
@@ -690,6 +748,8 @@ def test_f_power_refuses() -> None:
         fairness.f_power(frame, [0], accuracy=0.9, size=0)
     with pytest.raises(ValueError, match="a line needs at least three, got 2"):
         fairness.f_power(frame[:2], [0], accuracy=0.9)
+    with pytest.raises(ValueError, match="accuracy: expected a number between 0 and 1, got 95; di"):
+        fairness.f_power(frame, [0], accuracy=95)
 
 
 def test_t_power_is_that_of_the_t_tests_on_resampled_pairs() -> None:

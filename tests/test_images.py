@@ -2,6 +2,8 @@
 
 import errno
 import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -205,6 +207,29 @@ def test_missing_files_and_deep_images(tmp_path):
     Image.fromarray(np.full((4, 4), 60000, np.uint16)).save(tmp_path / "deep.png")
     with pytest.raises(ValueError, match=r"deep.png: expected an image of 8 bit .*'I;16'"):
         images.load(tmp_path / "deep.png")
+
+
+def png(depth, colour, channels):
+    """Write a PNG of 4 x 4 pixels by hand: Pillow writes none of 16 bit with colours or alpha."""
+
+    def chunk(kind, data):
+        checksum = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + checksum
+
+    header = struct.pack(">IIBBBBB", 4, 4, depth, colour, 0, 0, 0)
+    rows = (b"\0" + bytes(range(4 * channels * depth // 8))) * 4
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(2, 3), (4, 2), (6, 4)])
+def test_a_png_of_16_bit_is_refused_with_colours_or_alpha_too(tmp_path, colour, channels):
+    path = tmp_path / "deep.png"
+    path.write_bytes(png(8, colour, channels))
+    assert images.load(path).shape[1:] == (4, 4)
+    path.write_bytes(png(16, colour, channels))
+    with pytest.raises(ValueError, match=r"deep.png: expected .* 8 bit per .*, got a PNG of 16; c"):
+        images.load(path)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
