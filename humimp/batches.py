@@ -145,12 +145,22 @@ def ready(plan: Plan) -> Plan:
 
 
 def is_lazy(thing: Any) -> bool:
-    """Whether something is to be called without arguments to get the thing itself."""
+    """Whether something is to be called without arguments to get the thing itself.
+
+    A function that takes ``*args`` may be the thing itself, which is called with images; a class
+    never is.
+    """
     if not callable(thing) or isinstance(thing, nn.Module):
         return False
-    parameters = inspect.signature(thing).parameters.values()
+    try:
+        parameters = inspect.signature(thing).parameters.values()
+    except ValueError:  # some builtin functions do not tell; they take arguments
+        return False
     return all(
-        p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters
+        p.default is not p.empty
+        or p.kind == p.VAR_KEYWORD
+        or (p.kind == p.VAR_POSITIONAL and inspect.isclass(thing))
+        for p in parameters
     )
 
 

@@ -239,7 +239,6 @@ class Changed:
         return logits.argmax(1)
 
 
-@cache
 class Unscaled:
     """A distance that is handed images in [0, 1] where it expects [−1, 1], as is easily done.
 
@@ -285,6 +284,7 @@ class Resized:
         return small.clamp(0, 1)  # rounding goes beyond
 
 
+@cache
 def _session(path: Path, threads: int, process: int) -> Any:
     """Start onnxruntime for a network: once for each process, as a copy's threads would be gone."""
     import onnxruntime  # type: ignore[import-untyped]

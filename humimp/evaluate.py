@@ -91,7 +91,8 @@ def run(
     about
         What the model, the checkpoint and the data set are, as JSON: required where ``model``,
         ``dataset`` or ``measures`` is a function that returns them, because only what is said
-        here tells a complete run from another then.
+        here tells a complete run from another then; and where ``model`` is a callable in which no
+        weights are found, neither in its attributes nor in what it refers to.
     measures
         Column name to ``measure(originals, attacked) -> (N,)``, as in :mod:`humimp.distances`;
         or a function without arguments that returns these.
@@ -132,7 +133,8 @@ def run(
         For input that does not fit the above, or that cannot be sent to the executor's processes;
         an attack, model or measure that returns something else than it should, naming the images;
         a folder that holds a run with other settings, or damaged files, naming what differs or is
-        damaged and what to do. What is already on disk stays as it is.
+        damaged and what to do; one in which another process works. What is already on disk stays
+        as it is.
     OSError
         If a file cannot be written. Run again to go on.
     concurrent.futures.BrokenExecutor
@@ -187,11 +189,14 @@ def run(
     _check_executor(executor)
     given: dict[str, Any] = {"model": model, "dataset": dataset, "measures": measures or {}}
     settings = _settings(plan, about, batch_size, given)
+    batch_size = settings["batch_size"]
     known = runs.read(folder)
     if known is not None:
+        runs.check_kind(folder, known)
         runs.compare(known["settings"], settings, folder)
     if known is not None and runs.is_complete(folder, known):
         at_hand = _inputs({k: thing for k, thing in given.items() if not batches.is_lazy(thing)})
+        at_hand = runs.comparable(at_hand, known["inputs"])
         runs.compare({key: known["inputs"].get(key) for key in at_hand}, at_hand, folder)
         return load(folder)
 
@@ -199,53 +204,59 @@ def run(
     made["dataset"] = data = _dataset(made["dataset"])
     inputs = _inputs(made)
     if known is not None:
+        inputs = runs.comparable(inputs, known["inputs"])
         runs.compare(known["inputs"], inputs, folder)
     sent = replace(
         plan, model=given["model"], measures=given["measures"], model_sha256=inputs["model_sha256"]
     )
     plan = replace(sent, model=made["model"], measures=dict(made["measures"]))
-    parts = _read_parts(folder, plan, data.ids, batch_size)
-    session = runs.provenance(
-        checkpoints=_checkpoints(),
-        device=batches.device_name(batches.device(plan.model)),
-        executor=None if executor is None else type(executor).__name__,
-        batches=0,
-        wall_seconds=0.0,
-    )
-    diary = {
-        "format": 1,
-        "state": "running",
-        "settings": settings,
-        "inputs": inputs,
-        "records_sha256": None,
-        "sessions": [*(known["sessions"] if known else []), session],
-    }
-    slices = dict(enumerate(_slices(len(data.ids), batch_size)))
-    todo = (data.batch(index, rows) for index, rows in slices.items() if index not in parts)
-    if executor is None:
-        attacked = _attacked_here(plan, todo)
-    else:
-        packed = batches.pack(sent) if isinstance(executor, ProcessPoolExecutor) else sent
-        attacked = _sent_out(plan, packed, todo, executor)
-    devices = set()
-    runs.begin(folder, diary)
-    start = time.monotonic()
-    kept = sum(map(len, parts.values()))
-    with progress.bar(plan.name, len(data.ids), done=kept) as shown, closing(attacked):
-        for index, done in attacked:
-            _write(folder, index, done)
-            parts[index] = done.records
-            devices.add(done.device)
-            session["batches"] += 1
-            session["device"] = ", ".join(sorted(devices))
-            session["wall_seconds"] = time.monotonic() - start
-            runs.write_json(folder / "provenance.json", diary)
-            shown.update(len(done.records))
-    whole = runs.to_parquet(pd.concat([parts[i] for i in sorted(parts)], ignore_index=True))
-    runs.write(folder / "records.parquet", whole)
-    diary.update(state="complete", records_sha256=hashlib.sha256(whole).hexdigest())
-    runs.write_json(folder / "provenance.json", diary)
-    return load(folder)
+    packed = batches.pack(sent) if isinstance(executor, ProcessPoolExecutor) else sent
+    with runs.alone(folder):
+        if runs.read(folder) != known:
+            raise ValueError(
+                f"{folder}: another process has worked in this folder meanwhile; run again"
+            )
+        parts = _read_parts(folder, plan, data.ids, batch_size)
+        session = runs.provenance(
+            checkpoints=_checkpoints(),
+            device=batches.device_name(batches.device(plan.model)),
+            executor=None if executor is None else type(executor).__name__,
+            batches=0,
+            wall_seconds=0.0,
+        )
+        diary = {
+            "format": 1,
+            "state": "running",
+            "settings": settings,
+            "inputs": inputs,
+            "records_sha256": None,
+            "sessions": [*(known["sessions"] if known else []), session],
+        }
+        slices = dict(enumerate(_slices(len(data.ids), batch_size)))
+        todo = (data.batch(index, rows) for index, rows in slices.items() if index not in parts)
+        if executor is None:
+            attacked = _attacked_here(plan, todo)
+        else:
+            attacked = _sent_out(plan, packed, todo, executor)
+        devices = set()
+        runs.begin(folder, diary)
+        start = time.monotonic()
+        kept = sum(map(len, parts.values()))
+        with progress.bar(plan.name, len(data.ids), done=kept) as shown, closing(attacked):
+            for index, done in attacked:
+                _write(folder, index, done)
+                parts[index] = done.records
+                devices.add(done.device)
+                session["batches"] += 1
+                session["device"] = ", ".join(sorted(devices))
+                session["wall_seconds"] = time.monotonic() - start
+                runs.write_json(folder / "provenance.json", diary)
+                shown.update(len(done.records))
+        whole = runs.to_parquet(pd.concat([parts[i] for i in sorted(parts)], ignore_index=True))
+        runs.write(folder / "records.parquet", whole)
+        diary.update(state="complete", records_sha256=hashlib.sha256(whole).hexdigest())
+        runs.write_json(folder / "provenance.json", diary)
+        return load(folder)
 
 
 def table(records: pd.DataFrame) -> pd.DataFrame:
@@ -426,7 +437,7 @@ def _plan(
     checks.count(seed, "seed")
     name = name or str(getattr(attack, "__name__", type(attack).__name__))
     takes_generator, threads = "generator" in parameters, torch.get_num_threads()
-    return Plan(attack, name, options, defenses, seed, takes_generator, threads)
+    return Plan(attack, name, options, defenses, int(seed), takes_generator, threads)
 
 
 def _settings(
@@ -441,6 +452,14 @@ def _settings(
             "about={'classifier': 'mobilenet_v2', 'images': 'photographs'}, so that this run can "
             "be told from another without calling it"
         )
+    model = given["model"]
+    plain = callable(model) and not isinstance(model, nn.Module) and "model" not in lazy
+    if plain and not about and not runs.is_fingerprinted(runs.describe(model)):
+        raise ValueError(
+            "about: the model is a callable in which no weights are found; say what it is, e.g. "
+            "about={'classifier': 'mobilenet_v2'}, so that this run can be told from that of "
+            "another model, or give a torch.nn.Module"
+        )
     try:
         described = json.loads(json.dumps(dict(about or {})))
     except (TypeError, ValueError) as error:
@@ -451,7 +470,7 @@ def _settings(
         "options": {key: runs.describe(value) for key, value in plan.options.items()},
         "about": described,
         "defenses": {key: runs.describe(value) for key, value in plan.defenses.items()},
-        "batch_size": batch_size,
+        "batch_size": int(batch_size),
         "seed": plan.seed,
     }
 
@@ -568,8 +587,10 @@ def _inputs(given: Mapping[str, Any]) -> dict[str, Any]:
     if "model" in given:
         model = given["model"]
         checks.model(model)
-        module = isinstance(model, nn.Module)
-        inputs |= {"model_sha256": runs.weights(model) if module else None}
+        if isinstance(model, nn.Module):
+            inputs |= {"model_sha256": runs.weights(model), "model_form_sha256": runs.form(model)}
+        else:
+            inputs |= {"model_sha256": None, "model": runs.describe(model, forms=True)}
     if "measures" in given:
         _check_columns(given["measures"], "measures")
         measures = given["measures"].items()

@@ -6,28 +6,45 @@
     parts/00000.parquet records of one batch each, written as soon as the batch is done
     images/<id>.png     attacked images
     records.parquet     all records, written at the end
+    .lock               while a process works here
 
 Every file appears whole or not at all, so a run that is killed leaves a folder that can be used.
 """
 
+import dis
+import errno
 import hashlib
 import inspect
 import io
 import json
+import logging
 import os
 import platform
+import re
 import subprocess
+import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from numbers import Integral, Real
+from pathlib import Path, PurePath
+from types import CodeType
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor, nn
+
+if sys.platform != "win32":
+    import fcntl
 
 #: Columns of a record that are not floating-point numbers; labels predicted under a defence are
 #: integers too.
@@ -42,6 +59,20 @@ TYPES = {
 }
 _PACKAGES = ("humimp", "torch", "torchvision", "numpy", "pandas", "pillow", "piq", "pyarrow")
 _KEYS = ("format", "state", "settings", "inputs", "records_sha256", "sessions")
+
+#: Fingerprints that older diaries lack: compared only with a diary that has them.
+LATER = ("model", "model_form_sha256")
+
+#: Kinds whose text says all about them.
+_BY_TEXT = (
+    torch.dtype, torch.device, torch.memory_format, np.dtype, range, complex, Fraction, Decimal,
+)  # fmt: skip
+#: Kinds of which one is as good as another.
+_ALIKE = (type(threading.Lock()), type(threading.RLock()))
+
+#: Where a file system knows no locks, a run goes on without.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
+_held: set[int] = set()  # descriptors of locks
 
 
 # ---------------------------------------------------------------------------------- reading
@@ -63,7 +94,8 @@ def load(out: str | os.PathLike[str]) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If there is no run, it is not complete, or its files are damaged.
+        If there is no run, it is not complete, its files are damaged, or the folder is another
+        kind's.
     """
     folder = Path(out)
     diary = read(folder)
@@ -71,6 +103,7 @@ def load(out: str | os.PathLike[str]) -> pd.DataFrame:
         raise ValueError(
             f"{folder}: no run here (no provenance.json); compute it with evaluate.run"
         )
+    check_kind(folder, diary)
     if not is_complete(folder, diary):
         done = len(list((folder / "parts").glob("*.parquet")))
         batches = -(-diary["inputs"]["images"] // diary["settings"]["batch_size"])
@@ -131,6 +164,28 @@ def read(out: Path) -> dict[str, Any] | None:
     return cast(dict[str, Any], diary)
 
 
+def check_kind(out: Path, diary: dict[str, Any]) -> None:
+    """Check that a diary is of `humimp.evaluate.run`.
+
+    Parameters
+    ----------
+    out
+        The folder, for the error.
+    diary
+        Its diary.
+
+    Raises
+    ------
+    ValueError
+        If it is of `humimp.dro.robust_dataset` or of replicates, with the function that reads it.
+    """
+    algorithm = diary["settings"].get("algorithm")
+    if algorithm == 2:
+        raise ValueError(f"{out}: this folder holds an adversarial data set; read it with dro.load")
+    if algorithm == 3 or "images" not in diary["inputs"]:
+        raise ValueError(f"{out}: this folder holds replicates; read it with replicates.load")
+
+
 def is_complete(out: Path, diary: dict[str, Any] | None) -> bool:
     """Whether a folder with this diary holds all records of its run."""
     return diary is not None and diary["state"] == "complete" and (out / "records.parquet").exists()
@@ -155,7 +210,7 @@ def compare(known: Any, asked: Any, out: Path) -> None:
     lines = [
         f"  {key}: {before.get(key, 'nothing')!r} in the folder, {now.get(key, 'nothing')!r} now"
         for key in sorted({*before, *now})
-        if before.get(key) != now.get(key)
+        if key not in before or key not in now or before[key] != now[key]
     ]
     if lines:
         raise ValueError(
@@ -166,7 +221,46 @@ def compare(known: Any, asked: Any, out: Path) -> None:
         )
 
 
+def comparable(asked: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the fingerprints that an older diary, whose ``known`` ones are given, lacks."""
+    return {key: value for key, value in asked.items() if key in known or key not in LATER}
+
+
 # ---------------------------------------------------------------------------------- writing
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Keep other processes out of a run's folder, which is made if need be.
+
+    The system lets go of the lock when this process ends, however it does. Without locks, as on
+    Windows, nothing is kept out.
+
+    Parameters
+    ----------
+    out
+        The folder.
+
+    Raises
+    ------
+    ValueError
+        If another process works there.
+    OSError
+        If the folder cannot be written to.
+    """
+    path = out / ".lock"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        descriptor = _locked(path)
+    except OSError as error:
+        raise _cannot_write(error, path) from error
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            path.unlink(missing_ok=True)  # before it is let go of, so that it is this one
+            _held.discard(descriptor)
+            os.close(descriptor)
 
 
 def begin(out: Path, diary: dict[str, Any]) -> None:
@@ -194,7 +288,7 @@ def write(path: Path, data: bytes) -> None:
     OSError
         If it cannot be written, as on a full disk.
     """
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
             file.write(data)
@@ -203,12 +297,7 @@ def write(path: Path, data: bytes) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise OSError(
-            error.errno,
-            f"cannot write ({error.strerror}); what was computed before is intact: "
-            "make room, or make the folder writable, and run again to go on",
-            str(path),
-        ) from error
+        raise _cannot_write(error, path) from error
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -237,47 +326,40 @@ def from_parquet(data: bytes) -> pd.DataFrame:
 # -------------------------------------------------------------------------- what identifies it
 
 
-def describe(thing: Any) -> Any:
+def describe(thing: Any, *, forms: bool = False) -> Any:
     """Describe an option as JSON, so that equal descriptions mean equal behaviour.
 
     Parameters
     ----------
     thing
-        Anything. Functions and classes are known by name (functions inside others, and lambdas,
-        also by their code and what they refer to), modules by class and weights, other objects by
-        class and their public attributes.
+        Numbers, text and their like, arrays, functions, classes, modules, containers, and objects.
+        NumPy's numbers are the plain ones. Functions and classes are known by name (functions
+        inside others, and lambdas, also by their code and what they refer to), arrays by their
+        values, modules by class and weights, other objects by class. Modules and objects are also
+        known by their public attributes, whatever these are; what begins with ``_`` is left out.
+    forms
+        Whether modules are known by their `form`, too.
 
     Returns
     -------
     JSON
         Numbers, strings, lists and dictionaries.
+
+    Raises
+    ------
+    ValueError
+        For an object that has no attributes and is nothing of the above.
     """
-    if thing is None or isinstance(thing, str | bool | int | float):
-        return thing
-    if isinstance(thing, Mapping):
-        return {str(key): describe(value) for key, value in thing.items()}
-    if isinstance(thing, list | tuple):
-        return [describe(value) for value in thing]
-    if isinstance(thing, Tensor):
-        return {"shape": list(thing.shape), "sha256": digest([thing])}
-    if inspect.isroutine(thing) or inspect.isclass(thing):
-        return _function(thing)
-    kind = f"{type(thing).__module__}.{type(thing).__qualname__}"
-    if hasattr(thing, "func") and hasattr(thing, "keywords"):  # functools.partial
-        return {kind: describe([thing.func, thing.args, thing.keywords])}
-    inside = {
-        key: describe(value)
-        for key, value in getattr(thing, "__dict__", {}).items()
-        if not key.startswith("_")
-        and (
-            value is None
-            or isinstance(value, str | bool | int | float | tuple | Tensor | nn.Module)
+    return _describe(thing, forms, ())
+
+
+def is_fingerprinted(description: Any) -> bool:
+    """Whether a description holds the fingerprint of an array or a module's weights."""
+    if isinstance(description, dict):
+        return bool({"sha256", "weights"} & set(description)) or any(
+            map(is_fingerprinted, description.values())
         )
-    }
-    if isinstance(thing, nn.Module):
-        inside.pop("training", None)
-        inside["weights"] = weights(thing)
-    return {kind: inside}
+    return isinstance(description, list) and any(map(is_fingerprinted, description))
 
 
 def weights(module: nn.Module) -> str:
@@ -285,6 +367,21 @@ def weights(module: nn.Module) -> str:
     state = module.state_dict()
     tensors = [value for value in state.values() if isinstance(value, Tensor)]
     return hashlib.sha256((json.dumps(list(state)) + digest(tensors)).encode()).hexdigest()
+
+
+def form(module: nn.Module) -> str:
+    """Return the SHA-256 of what a module computes with its weights, in hexadecimal.
+
+    That is all its buffers, also those that are not saved, as the mean and the deviation of a
+    normalisation; and name, class and ``extra_repr()`` of each of its parts, such as strides.
+    """
+    total = hashlib.sha256()
+    for name, buffer in module.named_buffers():
+        total.update(f"{name} {digest([buffer])}\n".encode())
+    for name, part in module.named_modules():
+        text = re.sub(r" at 0x[0-9a-f]+", "", part.extra_repr())
+        total.update(f"{name} {type(part).__qualname__} {text}\n".encode())
+    return total.hexdigest()
 
 
 def digest(tensors: Iterable[Tensor]) -> str:
@@ -327,6 +424,64 @@ def few(names: Sequence[str]) -> str:
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 
 
+def _cannot_write(error: OSError, path: Path) -> OSError:
+    """Return an error that says what to do."""
+    return OSError(
+        error.errno,
+        f"cannot write ({error.strerror}); what was computed before is intact: "
+        "make room, or make the folder writable, and run again to go on",
+        str(path),
+    )
+
+
+def _locked(path: Path) -> int | None:
+    """Make a file, lock it, and return its descriptor; None where there are no locks."""
+    if sys.platform == "win32":
+        return None
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            pid = os.read(descriptor, 20).decode()
+            os.close(descriptor)
+            raise ValueError(
+                f"{path.parent}: another process works in this folder (pid {pid}); wait until it "
+                "ends, or choose another folder"
+            ) from error
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno not in _NO_LOCKS:
+                raise
+            path.unlink(missing_ok=True)
+            return None
+        if _is_open_as(descriptor, path):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, str(os.getpid()).encode())
+            _held.add(descriptor)
+            return descriptor
+        os.close(descriptor)  # of a process that has just ended, and taken its file away
+
+
+def _is_open_as(descriptor: int, path: Path) -> bool:
+    """Whether a descriptor is that of the file that has this name now."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _let_go() -> None:
+    """Close the locks that a forked process has from its parent, which may end before it."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
+
+
 def _flat(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the leaves of nested dictionaries with dotted names."""
     if isinstance(tree, dict) and tree:
@@ -336,17 +491,155 @@ def _flat(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, tree
 
 
-def _function(thing: Any) -> Any:
+def _describe(thing: Any, forms: bool, above: tuple[Any, ...]) -> Any:
+    """Describe a thing that is inside others: ``above``, the outermost first."""
+    if isinstance(thing, np.generic):
+        value = thing.item()
+        if isinstance(value, np.generic):  # wider than any plain number
+            return {_kind(thing): repr(value)}
+        return _describe(value, forms, above)
+    if thing is None or isinstance(thing, str | bool | int | float):
+        return thing
+    if isinstance(thing, PurePath):
+        return str(thing)
+    if isinstance(thing, _BY_TEXT):
+        return {_kind(thing): str(thing)}
+    if isinstance(thing, Integral | Real):
+        return int(thing) if isinstance(thing, Integral) else float(thing)
+    if isinstance(thing, Enum | logging.Logger):
+        return {_kind(thing): thing.name}
+    if inspect.ismodule(thing):
+        return thing.__name__
+    if isinstance(thing, np.ufunc):
+        return f"numpy.{thing.__name__}"
+    if isinstance(thing, Tensor):
+        return {"shape": list(thing.shape), "sha256": digest([thing])}
+    if isinstance(thing, np.ndarray) and not thing.dtype.hasobject:
+        data = f"{thing.dtype}{thing.shape}".encode() + thing.tobytes()
+        digested = {"shape": list(thing.shape), "sha256": hashlib.sha256(data).hexdigest()}
+        return {_kind(thing): digested}
+    if isinstance(thing, bytes | bytearray):
+        return {_kind(thing): {"sha256": hashlib.sha256(thing).hexdigest()}}
+    if isinstance(thing, _ALIKE):
+        return {_kind(thing): {}}
+    for depth, one in enumerate(above):
+        if one is thing:  # it is inside itself
+            return {"above": depth}
+    return _whole(thing, forms, (*above, thing))
+
+
+def _whole(thing: Any, forms: bool, above: tuple[Any, ...]) -> Any:
+    """Describe a thing that may hold others; it is the last one ``above`` them."""
+
+    def inside(part: Any) -> Any:
+        return _describe(part, forms, above)
+
+    if isinstance(thing, Mapping):
+        return {str(key): inside(value) for key, value in thing.items()}
+    if isinstance(thing, list | tuple):
+        return [inside(value) for value in thing]
+    if isinstance(thing, set | frozenset):
+        return {_kind(thing): sorted(map(inside, thing), key=json.dumps)}
+    if isinstance(thing, np.ndarray):
+        return {_kind(thing): inside(thing.tolist())}
+    if inspect.isroutine(thing) or inspect.isclass(thing):
+        return _function(thing, forms, above)
+    if hasattr(thing, "func") and hasattr(thing, "keywords"):  # functools.partial
+        return {_kind(thing): inside([thing.func, thing.args, thing.keywords])}
+    public = {key: value for key, value in _attributes(thing).items() if not key.startswith("_")}
+    if not isinstance(thing, nn.Module):
+        return {_kind(thing): {key: inside(value) for key, value in public.items()}}
+    public.pop("training", None)
+    described = {key: inside(value) for key, value in public.items()}
+    if "weights" in described:
+        described["attribute weights"] = described.pop("weights")
+    described["weights"] = weights(thing)
+    if forms:
+        described["form"] = form(thing)
+    return {_kind(thing): described}
+
+
+def _attributes(thing: Any) -> dict[str, Any]:
+    """Return the attributes of an object, also those in slots."""
+    slots = [slot for kind in type(thing).__mro__ for slot in _slots(kind)]
+    if not slots and not hasattr(thing, "__dict__"):
+        raise ValueError(
+            f"{thing!r}: nothing tells one {_kind(thing)} from another; give plain values, a "
+            "function that is defined at the top level of a module, or an object that keeps this "
+            "in an attribute beginning with _ and says in others what it is"
+        )
+    in_slots = {slot: getattr(thing, slot) for slot in slots if hasattr(thing, slot)}
+    return in_slots | getattr(thing, "__dict__", {})
+
+
+def _slots(kind: type) -> tuple[str, ...]:
+    """Return the names of the slots that a class adds to those above it."""
+    slots = vars(kind).get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(slots)
+
+
+def _kind(thing: Any) -> str:
+    """Return the name of a thing's class."""
+    return f"{type(thing).__module__}.{type(thing).__qualname__}"
+
+
+def _function(thing: Any, forms: bool, above: tuple[Any, ...]) -> Any:
     """Describe a function, method or class."""
+
+    def inside(part: Any) -> Any:
+        return _describe(part, forms, above)
+
     name = f"{getattr(thing, '__module__', None) or 'builtins'}.{thing.__qualname__}"
-    if inspect.ismethod(thing):
-        return {name: describe(thing.__self__)}
+    owner = getattr(thing, "__self__", None)
+    bound = inspect.isbuiltin(thing) and not (inspect.ismodule(owner) or inspect.isclass(owner))
+    if inspect.ismethod(thing) or (bound and owner is not None):
+        return {name: inside(owner)}
     if "<" not in name or not inspect.isfunction(thing):
         return name
-    plain = [value for value in thing.__code__.co_consts if not inspect.iscode(value)]
-    code = hashlib.sha256(thing.__code__.co_code + repr(plain).encode()).hexdigest()
-    refers = [cell.cell_contents for cell in thing.__closure__ or ()]
-    return {name: [code, describe(refers), describe(thing.__defaults__)]}
+    cells = zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True)
+    used = sorted(_globals(thing.__code__) & set(thing.__globals__))
+    return {
+        name: {
+            "code": hashlib.sha256(repr(_code(thing.__code__)).encode()).hexdigest(),
+            "holds": {key: inside(cell.cell_contents) for key, cell in cells if _is_full(cell)},
+            "uses": {key: inside(thing.__globals__[key]) for key in used},
+            "defaults": inside(thing.__defaults__),
+            "keywords": inside(thing.__kwdefaults__),
+        }
+    }
+
+
+def _code(code: CodeType) -> list[Any]:
+    """Return what decides a function's behaviour, in a form whose text is always the same."""
+    counts = [code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags]
+    arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    constants = [_constant(one) for one in code.co_consts]
+    return [code.co_code.hex(), counts, arguments, code.co_names, code.co_freevars, constants]
+
+
+def _constant(value: Any) -> Any:
+    """Return a constant of a function in such a form: sets have no order, functions a code."""
+    if isinstance(value, CodeType):
+        return _code(value)
+    if isinstance(value, frozenset):
+        return ["set", *sorted(map(repr, value))]
+    return value
+
+
+def _globals(code: CodeType) -> set[str]:
+    """Return the global names that a function reads, and those inside it."""
+    reads = ("LOAD_GLOBAL", "LOAD_NAME")
+    own = {one.argval for one in dis.get_instructions(code) if one.opname in reads}
+    return own.union(*(_globals(one) for one in code.co_consts if isinstance(one, CodeType)))
+
+
+def _is_full(cell: Any) -> bool:
+    """Whether a variable of an enclosing function has its value yet."""
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
 
 
 def _git() -> tuple[str | None, bool | None]:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from humimp import evaluate, images, weights
+from humimp import batches, evaluate, images, weights
 
 SIZE = 4
 
@@ -288,7 +288,8 @@ def attacked():
 
 def files(out):
     found = here.contents(out)
-    return {name: data for name, data in found.items() if name != "provenance.json"}
+    told = ("provenance.json", ".lock")  # a lock that is left keeps nobody out
+    return {name: data for name, data in found.items() if name not in told}
 
 assert not attempt(root / "whole", 0)
 whole, calls = files(root / "whole"), attacked()
@@ -346,7 +347,7 @@ def test_a_complete_run_is_not_computed_again(tmp_path: Path) -> None:
     assert contents(tmp_path) == before
 
 
-def interrupted(out: Path, batches: int = 1) -> None:
+def interrupted(out: Path, batches: int = 1, **changes: Any) -> None:
     """Leave a run after a number of batches."""
     left = batches
 
@@ -359,7 +360,7 @@ def interrupted(out: Path, batches: int = 1) -> None:
 
     failing.__module__, failing.__qualname__ = l1.__module__, l1.__qualname__
     with pytest.raises(KeyboardInterrupt):
-        evaluated(out, measures={"l1": failing})
+        evaluated(out, measures={"l1": failing}, **changes)
 
 
 def test_an_incomplete_run_cannot_be_loaded(tmp_path: Path) -> None:
@@ -378,6 +379,109 @@ def test_every_session_of_a_run_is_in_its_provenance(tmp_path: Path) -> None:
     assert diary["sessions"][0]["device"] == "cpu"
     assert diary["sessions"][0]["checkpoints"] == weights.local()
     assert diary["sessions"][0]["versions"]["torch"] == torch.__version__.split("+")[0]
+
+
+HOLDING = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import test_evaluate as here
+
+def waiting(model, images, labels, *, by):
+    print("working", flush=True)
+    sys.stdin.readline()
+    return here.push(model, images, labels, by=by)
+
+waiting.__module__ = here.push.__module__
+waiting.__qualname__ = waiting.__name__ = "push"
+here.evaluated(Path(sys.argv[2]), attack=waiting)
+"""
+
+
+def test_only_one_process_works_in_a_folder_and_a_kill_lets_go_of_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLDING, str(Path(__file__).parent), str(tmp_path / "run")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "working\n"
+        before = contents(tmp_path / "run")
+        with pytest.raises(ValueError, match=rf"run: another process .* \(pid {other.pid}\); wait"):
+            evaluated(tmp_path / "run")
+        assert contents(tmp_path / "run") == before
+        other.kill()
+    pd.testing.assert_frame_equal(evaluated(tmp_path / "run"), evaluated(tmp_path / "alone"))
+    assert set(contents(tmp_path / "run")) == set(contents(tmp_path / "alone"))
+    assert not list(tmp_path.rglob(".lock"))
+
+
+def test_what_another_process_did_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    def meanwhile() -> Any:
+        evaluated(tmp_path, dataset=dataset, about={"images": "noise"})
+        return dataset()
+
+    with pytest.raises(ValueError, match="another process has worked in this folder meanwhile"):
+        evaluated(tmp_path, dataset=meanwhile, about={"images": "noise"})
+    assert len(evaluate.load(tmp_path)) == 5
+
+
+def test_forked_processes_do_not_hold_the_lock(tmp_path: Path) -> None:
+    """A worker that outlives a killed run must not keep the next one out."""
+    script = (
+        "import os, sys, time\n"
+        "from pathlib import Path\n"
+        "from humimp import runs\n"
+        "with runs.alone(Path(sys.argv[1])):\n"
+        "    child = os.fork()\n"
+        "    if child == 0:\n"
+        "        sys.stdin.readline()\n"
+        "        os._exit(0)\n"
+        "    print(child, flush=True)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.wait()
+        os.kill(child, 0)  # it is still there
+        with evaluate.runs.alone(tmp_path):
+            pass
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EIO])
+def test_without_locks_a_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def flock(descriptor: int, how: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(evaluate.runs.fcntl, "flock", flock)
+    if code == errno.EIO:
+        with pytest.raises(OSError, match=r"cannot write .* make the folder writable"):
+            evaluated(tmp_path)
+    else:
+        assert len(evaluated(tmp_path)) == 5
+        assert not (tmp_path / ".lock").exists()
+
+
+def test_each_process_has_its_own_unfinished_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    real = os.fsync
+
+    def watch(descriptor: int) -> None:
+        seen.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watch)
+    evaluate.runs.write(tmp_path / "a.json", b"")
+    assert seen == [f".a.json.{os.getpid()}.part"]
 
 
 # ------------------------------------------------------------------------ settings and folders
@@ -421,6 +525,145 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
     model.scale.data.fill_(11)
     with pytest.raises(ValueError, match="model_sha256"):
         evaluated(tmp_path, model=model)
+
+
+class Scaled(nn.Module):
+    """The linear model, of images that are normalised first."""
+
+    def __init__(self, std: float = 0.5, activation: type[nn.Module] = nn.Identity) -> None:
+        super().__init__()
+        self.register_buffer("std", torch.tensor(std), persistent=False)
+        self.network = Linear()
+        self.last = activation()
+        self.eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.network((x - 0.5) / self.std + 0.5))
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("other", [{"std": 0.25}, {"activation": nn.Tanh}])
+def test_another_normalisation_or_architecture_is_refused(
+    tmp_path: Path, complete: bool, other: dict[str, Any]
+) -> None:
+    if complete:
+        evaluated(tmp_path, model=Scaled())
+    else:
+        interrupted(tmp_path, model=Scaled())
+    before = contents(tmp_path)
+    with pytest.raises(ValueError, match=r"model_form_sha256: '.*' in the folder, '.*' now"):
+        evaluated(tmp_path, model=Scaled(**other))
+    assert contents(tmp_path) == before
+    evaluated(tmp_path, model=Scaled())
+
+
+def without(out: Path, *keys: str) -> None:
+    """Leave out what an older diary does not have."""
+    path = out / "provenance.json"
+    diary = json.loads(path.read_text())
+    for key in keys:
+        del diary["inputs"][key]
+    path.write_text(json.dumps(diary))
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_diary_without_a_form_is_accepted_and_stays_without(
+    tmp_path: Path, complete: bool
+) -> None:
+    begin = evaluated if complete else interrupted
+    begin(tmp_path / "module", model=Scaled())
+    begin(tmp_path / "function", model=holding(Linear()))
+    without(tmp_path / "module", "model_form_sha256")
+    without(tmp_path / "function", "model")
+    evaluated(tmp_path / "module", model=Scaled(std=0.25))
+    evaluated(tmp_path / "function", model=holding(Linear()))
+    for name, absent in (("module", "model_form_sha256"), ("function", "model")):
+        diary = json.loads((tmp_path / name / "provenance.json").read_text())
+        assert diary["state"] == "complete"
+        assert absent not in diary["inputs"]
+
+
+def bright(x: Tensor) -> Tensor:
+    return Linear()(x)
+
+
+def holding(network: nn.Module) -> Any:
+    return lambda x: network(x)
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("kind", ["weights", "normalisation", "function"])
+def test_another_function_is_refused_as_model(tmp_path: Path, complete: bool, kind: str) -> None:
+    stronger = Linear()
+    stronger.scale.data.fill_(11)
+    one, other = {
+        "weights": (holding(Linear()), holding(stronger)),
+        "normalisation": (holding(Scaled()), holding(Scaled(std=0.25))),
+        "function": (bright, darker),
+    }[kind]
+    begin = evaluated if complete else interrupted
+    begin(tmp_path, model=one, about={"model": "a function"})
+    with pytest.raises(ValueError, match=r"model\.?.* in the folder, .* now"):
+        evaluated(tmp_path, model=other, about={"model": "a function"})
+    evaluated(tmp_path, model=one, about={"model": "a function"})
+
+
+def test_a_model_that_takes_any_arguments_is_no_function_that_returns_one(tmp_path: Path) -> None:
+    network = Linear()
+
+    def wrapped(*args: Any, **kwargs: Any) -> Tensor:
+        return network(*args, **kwargs)
+
+    pd.testing.assert_frame_equal(
+        evaluated(tmp_path / "wrapped", model=wrapped), evaluated(tmp_path / "plain")
+    )
+
+
+def test_a_builtin_function_may_be_a_model(tmp_path: Path) -> None:
+    x = torch.zeros(2, 1, 1, 1)
+    x[1] = 1
+    data = (x, torch.zeros(2, dtype=torch.int64), ["a", "b"])
+    with pytest.raises(ValueError, match="model: expected logits"):
+        evaluated(tmp_path, model=torch.relu, dataset=data, about={"model": "relu"})
+
+
+def test_a_class_is_called_even_if_it_takes_any_arguments() -> None:
+    class Inherits(nn.Module):  # nn.Module's own signature is (*args, **kwargs)
+        pass
+
+    assert batches.is_lazy(Inherits)
+
+
+def test_numpys_settings_are_the_plain_ones(tmp_path: Path) -> None:
+    plain = evaluated(tmp_path, seed=3)
+    numpys = {
+        "batch_size": np.int64(2), "seed": np.int32(3), "options": {"by": np.float64(0.5)},
+    }  # fmt: skip
+    pd.testing.assert_frame_equal(plain, evaluated(tmp_path, **numpys))
+    pd.testing.assert_frame_equal(plain, evaluated(tmp_path / "other", **numpys))
+    with pytest.raises(ValueError, match=r"options\.by: 0\.5 in the folder, 0\.25 now"):
+        evaluated(tmp_path, seed=3, options={"by": np.float32(0.25)})
+
+
+@pytest.mark.parametrize(
+    ("settings", "inputs", "message"),
+    [
+        ({"algorithm": 2, "batch_size": 1}, {"images": 1}, r"adversarial data set.* dro\.load"),
+        ({"algorithm": 3, "batch_size": 1}, {}, r"holds replicates; read it with replicates\.load"),
+        ({"epochs": 3}, {}, r"holds replicates; read it with replicates\.load"),
+    ],
+)
+def test_a_folder_of_another_kind_is_said(
+    tmp_path: Path, settings: dict[str, Any], inputs: dict[str, Any], message: str
+) -> None:
+    diary = {
+        "format": 1, "state": "complete", "settings": settings, "inputs": inputs,
+        "records_sha256": None, "sessions": [],
+    }  # fmt: skip
+    (tmp_path / "provenance.json").write_text(json.dumps(diary))
+    for act in (evaluate.load, evaluated):
+        with pytest.raises(ValueError, match=message):
+            act(tmp_path)
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
@@ -581,7 +824,7 @@ class Sick(Linear):
 )
 def test_a_sick_model_is_refused(tmp_path: Path, model: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        evaluated(tmp_path, model=model)
+        evaluated(tmp_path, model=model, about={"model": "sick"})
 
 
 def test_nan_logits_for_originals_are_named(tmp_path: Path) -> None:
@@ -637,6 +880,8 @@ X, LABELS, IDS = dataset()
         ({"dataset": dataset}, r"about: dataset given as a function; say what it returns"),
         ({"model": Linear, "dataset": dataset}, r"about: model and dataset given as a function"),
         ({"about": {"model": Linear()}}, r"about: expected something that JSON can hold"),
+        ({"model": bright}, r"about: the model is a callable in which no weights are found; say"),
+        ({"options": {"by": object()}}, r"<object .*nothing tells one builtins\.object from an"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(
