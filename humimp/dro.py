@@ -151,11 +151,10 @@ def robust_dataset(
         For bad input (see `humimp.checks`); an attack that returns something else than images; θ
         that is no longer finite; a folder that holds something else, or damaged files.
     """
-    _check(model, learning_rate, batch_size, weighting)
+    learning_rate, batch_size = _check(model, learning_rate, batch_size, weighting)
     checks.images(images)
     checks.labels(labels, images)
-    checks.count(rounds, "rounds", low=1)
-    checks.count(seed, "seed")
+    rounds, seed = _count(rounds, "rounds", low=1), _count(seed, "seed")
     options = _options(attack, options)
     shelf = None
     if out is not None:
@@ -340,6 +339,7 @@ class _Shelf:
         data = safetensors.torch.save({"images": packed}, {"sha256": runs.digest([packed])})
         runs.write(self._part(number), data)
         self._session["batches"] += 1
+        self._note()
 
     def complete(self, pool: RobustDataset) -> None:
         """Write the whole, and throw away the parts."""
@@ -347,10 +347,14 @@ class _Shelf:
         tensors["images"] = _packed(pool.images)
         data = safetensors.torch.save(tensors)
         runs.write(self.out / "robust.safetensors", data)
-        self._session["wall_seconds"] = time.monotonic() - self._start
         self._diary.update(state="complete", records_sha256=hashlib.sha256(data).hexdigest())
-        runs.write_json(self.out / "provenance.json", self._diary)
+        self._note()
         shutil.rmtree(self.parts)
+
+    def _note(self) -> None:
+        """Write the diary, with the time that this session has taken so far."""
+        self._session["wall_seconds"] = time.monotonic() - self._start
+        runs.write_json(self.out / "provenance.json", self._diary)
 
     def _part(self, number: int) -> Path:
         return self.parts / f"{number:06d}.safetensors"
@@ -405,9 +409,9 @@ def train(
     ValueError
         For bad input, or a training that ended with parameters that are NaN or infinite.
     """
-    _check(model, learning_rate, batch_size, weighting)
-    checks.count(seed, "seed")
-    _check_training(model, robust, passes)
+    learning_rate, batch_size = _check(model, learning_rate, batch_size, weighting)
+    seed = _count(seed, "seed")
+    passes = _check_training(model, robust, passes)
     job = _Job(model, robust, learning_rate, passes, batch_size, weighting, mixed_precision)
     with _deterministic(), progress.bar("training", passes * len(robust.images)) as bar:
         trained = job.train_one(seed, bar.update)
@@ -491,7 +495,7 @@ def replicates(
     agree to 10⁻¹², which the tests hold; in float32, on digits, the predicted labels were the same
     and so was each β (``benchmarks/dro.py``). A difference in β above 10⁻³ would be an error.
     """
-    _check(model, learning_rate, batch_size, weighting)
+    learning_rate, batch_size = _check(model, learning_rate, batch_size, weighting)
     data = robust if isinstance(robust, RobustDataset) else load(robust)
     images, labels, ids = _check_test(test)
     seeds = list(seeds)
@@ -499,13 +503,13 @@ def replicates(
         small = sum(value.numel() for value in model.parameters()) <= SMALL
         at_once = small and executor is None and not mixed_precision
         together = max(len(seeds), 1) if at_once else 1
-    checks.count(together, "together", low=1)
+    together, mixed_precision = _count(together, "together", low=1), bool(mixed_precision)
     if mixed_precision and together > 1:
         raise ValueError(
             f"together: expected 1 with mixed_precision, got {together}; PyTorch has no bfloat16 "
             "autocast under vmap"
         )
-    _check_training(model, data, passes)
+    passes = _check_training(model, data, passes)
     settings = {
         "algorithm": 3,
         **_settings(learning_rate, batch_size, weighting),
@@ -657,10 +661,11 @@ def _step(
     parameters = list(model.requires_grad_(True).parameters())
     with torch.enable_grad(), _precision(mixed_precision, images.device):
         value = _loss(model(images), labels, factors.to(images))
-    gradients = torch.autograd.grad(value, parameters)
+    gradients = torch.autograd.grad(value, parameters, allow_unused=True)
     model.requires_grad_(False)
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.sub_(gradient, alpha=learning_rate)
+        if gradient is not None:  # of a parameter that the model does not use
+            parameter.sub_(gradient, alpha=learning_rate)
 
 
 def _attacked(
@@ -736,29 +741,38 @@ def _settings(learning_rate: float, batch_size: int, weighting: str) -> dict[str
 # ------------------------------------------------------------------------------ checks at the door
 
 
-def _check(model: nn.Module, learning_rate: float, batch_size: int, weighting: str) -> None:
-    """Check what both algorithms are given."""
+def _count(value: int, name: str, low: int = 0) -> int:
+    """Check an option that counts, and return it as a number that torch and JSON can take."""
+    checks.count(value, name, low=low)
+    return int(value)
+
+
+def _check(
+    model: nn.Module, learning_rate: float, batch_size: int, weighting: str
+) -> tuple[float, int]:
+    """Check what both algorithms are given; return the two numbers as Python's own."""
     if not isinstance(model, nn.Module) or next(model.parameters(), None) is None:
         raise ValueError(
             f"model: expected a module with parameters to train, got {type(model).__name__}"
         )
     checks.model(model)
     checks.number(learning_rate, "learning_rate", above=0)
-    checks.count(batch_size, "batch_size", low=1)
     checks.choice(weighting, "weighting", WEIGHTINGS)
+    return float(learning_rate), _count(batch_size, "batch_size", low=1)
 
 
-def _check_training(model: nn.Module, robust: RobustDataset, passes: int) -> None:
-    """Check what Algorithm 3 is given besides, and try the model on one image."""
+def _check_training(model: nn.Module, robust: RobustDataset, passes: int) -> int:
+    """Check what Algorithm 3 is given besides, try the model on one image; return the passes."""
     checks.images(robust.images, "robust.images")
     checks.labels(robust.labels, robust.images)
     weights = robust.weights
     if weights.shape != robust.labels.shape or not bool((weights > 0).all()):
         raise ValueError("robust.weights: expected one positive weight for each image")
-    checks.count(passes, "passes", low=1)
+    passes = _count(passes, "passes", low=1)
     with torch.no_grad():
         logits = model(robust.images[:1].to(_device(model)))
     checks.logits(logits, robust.labels.max()[None])
+    return passes
 
 
 def _check_test(test: tuple[Tensor, Tensor, Sequence[str]]) -> tuple[Tensor, Tensor, list[str]]:

@@ -14,8 +14,9 @@ import io
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, wait
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,7 +75,8 @@ def run(
         interrupted: if a run of a group is missing, the group is trained again and what is on disk
         stays.
     executor
-        Where to call ``train``; here and now by default.
+        Where to call ``train``; here and now by default. If a call fails, those that have not
+        begun are called off, those under way are waited for and kept, and the error is raised.
     about
         What else to note in the diary for this session.
 
@@ -116,8 +118,9 @@ def run(
         _begin(folder, diary)
         start = time.monotonic()
         kept = len(seeds) - sum(map(len, todo))
-        with progress.bar("training", len(seeds), done=kept, unit="model") as shown:
-            for group, done in _each(train, todo, executor):
+        each = _each(train, todo, executor)
+        with progress.bar("training", len(seeds), done=kept, unit="model") as shown, closing(each):
+            for group, done in each:
                 for seed, trained in zip(group, done, strict=True):
                     if seed not in parts:
                         parts[seed] = _write(folder, seed, trained, ids, labels)
@@ -146,10 +149,12 @@ def load(out: str | os.PathLike[str]) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If there is nothing, the work is not complete, or files are damaged.
+        If there is nothing or something else, the work is not complete, or files are damaged.
     """
     folder = Path(out)
     diary = runs.read(folder)
+    if diary is not None:
+        _check_kind(folder, diary)
     seeds = sorted(int(path.stem) for path in (folder / "parts").glob("[0-9]*.parquet"))
     if diary is None or not seeds:
         raise ValueError(f"{folder}: no replicates here; train them first")
@@ -161,6 +166,20 @@ def load(out: str | os.PathLike[str]) -> pd.DataFrame:
     return _joined({seed: _read(folder, seed) for seed in seeds}, seeds)
 
 
+def _check_kind(folder: Path, diary: Mapping[str, Any]) -> None:
+    """Refuse a folder that something else was written to."""
+    settings = diary["settings"]
+    if "algorithm" not in settings and "attack" in settings:
+        raise ValueError(
+            f"{folder}: this folder holds a run of evaluate.run; read it with evaluate.load"
+        )
+    if settings.get("algorithm") == 2:
+        raise ValueError(
+            f"{folder}: this folder holds an adversarial data set of dro.robust_dataset; read it "
+            "with dro.load"
+        )
+
+
 def _seeds(seeds: Iterable[int]) -> list[int]:
     """Check the seeds."""
     found = list(seeds)
@@ -170,26 +189,40 @@ def _seeds(seeds: Iterable[int]) -> list[int]:
         checks.count(seed, "seeds", high=99_999)
     if len(set(found)) < len(found):
         raise ValueError("seeds: expected different ones, got one twice: equal seeds, equal models")
-    return found
+    return [int(seed) for seed in found]
 
 
 def _each(
     train: Callable[[Sequence[int]], Sequence[Trained]],
     groups: Sequence[Sequence[int]],
     executor: Executor | None,
-) -> Iterator[tuple[Sequence[int], Sequence[Trained]]]:
-    """Train each group, and yield it with what came out as soon as it is there."""
+) -> Generator[tuple[Sequence[int], Sequence[Trained]]]:
+    """Train each group, and yield it with what came out as soon as it is there.
+
+    If one fails, its error is raised after those that are under way have been yielded.
+    """
     if executor is None:
         for group in groups:
             yield group, train(group)
         return
-    futures = {executor.submit(train, group): group for group in groups}
+    waiting = {executor.submit(train, group): group for group in groups}
+    failed: BaseException | None = None
     try:
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        while waiting:
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                group = waiting.pop(future)
+                error = future.exception()
+                if error is None:
+                    yield group, future.result()
+                elif failed is None:
+                    failed = error
+            if failed is not None:  # call off what has not begun, and wait for the rest
+                waiting = {one: group for one, group in waiting.items() if not one.cancel()}
     finally:
-        for future in futures:
+        for future in waiting:
             future.cancel()
+    if failed is not None:
+        raise failed
 
 
 def _begin(folder: Path, diary: dict[str, Any]) -> None:

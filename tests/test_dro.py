@@ -1,10 +1,12 @@
 """Algorithms 2 and 3 against the listings, taken one image at a time."""
 
 import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -12,7 +14,7 @@ import torch.nn.functional as F
 from scipy import stats
 from torch import Tensor, nn
 
-from humimp import attacks, dro, runs
+from humimp import attacks, dro, replicates, runs
 
 N, CLASSES = 7, 3
 
@@ -51,6 +53,17 @@ CALLS: list[int] = []
 def counted(model: Any, images: Tensor, labels: Tensor) -> Tensor:
     CALLS.append(len(images))
     return pgd(model, images, labels)
+
+
+LEFT: list[int] = []
+
+
+def halved(model: Any, images: Tensor, labels: Tensor) -> Tensor:
+    """Halve images, as often as there is something left, and then be cut off."""
+    if not LEFT:
+        raise KeyboardInterrupt
+    LEFT.pop()
+    return images / 2
 
 
 def factor(p: float, weights: list[float], weighting: str) -> float:
@@ -227,6 +240,66 @@ def test_seeds_decide_and_nothing_else_is_random():
     assert distance(one, dro.train(network(), made(), learning_rate=0.01)) == 0
 
 
+class Spare(nn.Module):
+    """Has a parameter that it does not use."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.spare = network(), nn.Parameter(torch.ones(2).double())
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.used(images)
+
+
+def test_a_parameter_that_is_not_used_stays(tmp_path):
+    model = Spare().eval()
+    robust = dro.robust_dataset(model, *data(), pgd, learning_rate=0.02, rounds=2, seed=5)
+    assert same(robust, made(batch_size=20))
+    options: dict[str, Any] = {"learning_rate": 0.01, "passes": 2}
+    trained = dro.train(model, robust, **options)
+    assert torch.equal(trained.spare, model.spare)
+    assert distance(trained.used, dro.train(network(), robust, **options)) == 0
+    images, labels = data()
+    for seeds in ([0], [0, 1]):
+        out = tmp_path / str(len(seeds))
+        test = (images, labels, [str(i) for i in range(N)])
+        dro.replicates(model, robust, test=test, out=out, seeds=seeds, **options)
+        found = safetensors.torch.load_file(out / "models" / "00000.safetensors")
+        wanted = trained.state_dict()
+        assert set(found) == set(wanted)
+        assert all(float((found[k] - wanted[k]).abs().max()) < 1e-12 for k in wanted)
+
+
+def test_numbers_of_numpy_are_as_good_as_others(tmp_path):
+    images, labels = data()
+    made_with, trained_with = [], []
+    for kind, number in ((lambda one: one, float), (np.int64, np.float32)):
+        out = tmp_path / str(len(made_with))
+        rate: Any = number(0.0625)  # the same in float32
+        shared = {"learning_rate": rate, "batch_size": kind(3)}
+        robust = made(out=out / "set", rounds=kind(2), seed=kind(5), **shared)
+        made_with.append(robust)
+        trained_with.append(dro.train(network(), robust, seed=kind(7), passes=kind(2), **shared))
+        dro.replicates(
+            network(), robust, out=out / "models", test=(images, labels, list("abcdefg")),
+            seeds=[kind(0), kind(1)], passes=kind(2), together=kind(2), **shared,
+        )  # fmt: skip
+    assert same(*made_with)
+    assert distance(*trained_with) == 0
+    for name in ("set", "models"):
+        one, other = (
+            json.loads((tmp_path / k / name / "provenance.json").read_text()) for k in "01"
+        )
+        assert one["settings"] == other["settings"]
+    one, other = (replicates.load(tmp_path / k / "models") for k in "01")
+    assert one.equals(other)
+    one, other = (
+        safetensors.torch.load_file(tmp_path / k / "models" / "models" / "00001.safetensors")
+        for k in "01"
+    )
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
 def test_the_control_has_the_same_size_and_clean_images_alone():
     images, labels = data()
     control, robust = dro.clean(images, labels, rounds=2), made()
@@ -312,7 +385,32 @@ def test_cut_off_at_any_write_it_goes_on_and_ends_the_same(tmp_path, monkeypatch
         assert len(CALLS) <= 3  # the batch that was cut off is attacked again, no other
         assert same(dro.load(out), wanted)
         assert not list(out.rglob("*.part"))
-    assert cuts == 5  # the diary, two batches, the data set, the diary
+    assert cuts == 7  # the diary, two batches and the diary after each, the data set, the diary
+
+
+def test_every_session_is_in_the_diary_with_its_time(tmp_path):
+    def sessions() -> list[dict[str, Any]]:
+        return json.loads((tmp_path / "provenance.json").read_text())["sessions"]
+
+    LEFT[:] = [1, 1]
+    with pytest.raises(KeyboardInterrupt):
+        made(out=tmp_path, attack=halved)
+    (cut,) = sessions()
+    assert cut["batches"] == 2
+    assert cut["wall_seconds"] > 0
+    LEFT[:] = 4 * [1]
+    made(out=tmp_path, attack=halved)
+    assert sessions()[0] == cut
+    assert [session["batches"] for session in sessions()] == [2, 4]
+    assert sessions()[1]["wall_seconds"] > 0
+
+
+def test_a_folder_is_read_as_what_it_is(tmp_path):
+    made(out=tmp_path)
+    with pytest.raises(
+        ValueError, match=r"data set of dro\.robust_dataset; read it with dro\.load"
+    ):
+        replicates.load(tmp_path)
 
 
 def test_a_folder_of_another_data_set_is_refused(tmp_path):
@@ -340,7 +438,7 @@ def test_a_folder_of_another_data_set_is_refused(tmp_path):
 
 def test_damage_is_found(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        stopping(patch, 3, True)
+        stopping(patch, 5, True)
         with pytest.raises(Stop):
             made(out=tmp_path)
     part = tmp_path / "parts" / "000001.safetensors"

@@ -2,10 +2,12 @@
 
 import copy
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ import torch
 from distributed import Client, LocalCluster
 from torch import Tensor, nn
 
-from humimp import datasets, dro, experiment, fairness, replicates, runs
+from humimp import datasets, dro, evaluate, experiment, fairness, replicates, runs
 
 CLASSES = 3
 SEEDS = (0, 1, 2, 3, 4)
@@ -62,6 +64,10 @@ def train(out: Path, **options: Any) -> pd.DataFrame:
 
 def state(out: Path, seed: int) -> dict[str, Tensor]:
     return safetensors.torch.load_file(out / "models" / f"{seed:05d}.safetensors")
+
+
+def sessions(out: Path) -> list[dict[str, Any]]:
+    return json.loads((out / "provenance.json").read_text())["sessions"]
 
 
 def distance(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
@@ -302,6 +308,87 @@ def test_an_error_on_a_worker_comes_through_and_what_was_done_is_kept(tmp_path, 
             train(tmp_path, executor=executor)
     assert (tmp_path / "parts" / "00001.parquet").exists()
     assert len(train(tmp_path)) == 5 * 9
+
+
+def test_what_is_under_way_when_a_replicate_fails_is_kept(tmp_path):
+    """The first fails while the second is at work; the others are not begun."""
+    started, failing, begun = Event(), Event(), []
+
+    def work(seeds: Sequence[int]) -> list[replicates.Trained]:
+        (seed,) = seeds
+        begun.append(seed)
+        if seed == 0:
+            assert started.wait(60)
+            failing.set()
+            raise RuntimeError("out of memory")
+        started.set()
+        assert failing.wait(60)
+        time.sleep(0.3)
+        return [replicates.Trained({"w": torch.ones(1)}, torch.zeros(2, dtype=torch.int64))]
+
+    options: dict[str, Any] = {
+        "out": tmp_path, "ids": ["a", "b"], "labels": torch.tensor([0, 1]), "settings": {},
+        "inputs": {},
+    }  # fmt: skip
+    with ThreadPoolExecutor(2) as executor, pytest.raises(RuntimeError, match="out of memory"):
+        replicates.run(work, range(40), executor=executor, **options)
+    kept = {int(path.stem) for path in (tmp_path / "parts").iterdir()}
+    assert kept == set(begun) - {0}
+    assert 1 in kept
+    assert len(begun) <= 4
+    (session,) = sessions(tmp_path)
+    assert session["replicates"] == len(kept)
+
+
+def test_after_a_full_disk_nothing_more_is_begun(tmp_path, monkeypatch):
+    begun = []
+
+    def work(seeds: Sequence[int]) -> list[replicates.Trained]:
+        begun.extend(seeds)
+        time.sleep(0.05)
+        return [replicates.Trained({"w": torch.ones(1)}, torch.zeros(1, dtype=torch.int64))]
+
+    def full(*given: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(replicates, "_write", full)
+    options: dict[str, Any] = {"ids": ["a"], "labels": torch.tensor([0]), "settings": {}}
+    with ThreadPoolExecutor(1) as executor, pytest.raises(OSError, match="no space") as caught:
+        replicates.run(work, range(40), out=tmp_path, inputs={}, executor=executor, **options)
+    assert len(begun) <= 4
+    assert caught.tb is not None  # nor if the error, and with it all that was under way, is kept
+
+
+def test_every_session_is_in_the_diary_with_its_time(tmp_path, monkeypatch):
+    kept = dro._Job.train
+
+    def cut_off(self: Any, seeds: Any) -> Any:
+        if 2 in seeds:
+            raise KeyboardInterrupt
+        return kept(self, seeds)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dro._Job, "train", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path, together=1)
+    (first,) = sessions(tmp_path)
+    assert first["replicates"] == 2
+    assert first["wall_seconds"] > 0
+    train(tmp_path, together=1)
+    assert sessions(tmp_path)[0] == first
+    assert [session["replicates"] for session in sessions(tmp_path)] == [2, 3]
+    assert sessions(tmp_path)[1]["wall_seconds"] > 0
+
+
+def push(model: Any, images: Tensor, labels: Tensor) -> Tensor:
+    return images / 2
+
+
+def test_a_run_of_an_attack_is_not_taken_for_replicates(tmp_path):
+    images, labels, ids = held_out()
+    evaluate.run(push, network(), (images, labels, ids), out=tmp_path)
+    with pytest.raises(ValueError, match=r"a run of evaluate\.run; read it with evaluate\.load"):
+        replicates.load(tmp_path)
 
 
 def test_a_folder_of_other_replicates_is_refused(tmp_path):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from humimp import checks
-from humimp.attacks._steps import Model, margin
+from humimp.attacks._steps import FEATURES, Model, derive, lost, margin
 from humimp.attacks._steps import begin as check
 
 Features = Callable[[Tensor], Tensor]
@@ -82,10 +82,7 @@ def embed(features: Features, images: Tensor) -> Tensor:
     if not bool(torch.isfinite(found.detach()).all()):
         raise ValueError("features: NaN or infinite values; expected finite ones for every image")
     if images.requires_grad and not found.requires_grad:
-        raise ValueError(
-            "features: they carry no gradient; take torch.no_grad, torch.inference_mode or "
-            ".detach() out of the function"
-        )
+        raise lost(FEATURES)
     return found
 
 
@@ -152,7 +149,7 @@ def project(
             outside = outside[far]
             if not len(outside):
                 return projected
-            (slope,) = torch.autograd.grad(distance.sum(), x)
+            slope = derive(distance, x, FEATURES)
         slope = slope[far]
         checks.gradient(slope, "the distance between the features")
         if variant == "code":

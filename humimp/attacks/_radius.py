@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from humimp import checks
-from humimp.attacks._steps import Model, ask, loss
+from humimp.attacks._steps import Model, ask, derive, loss
 from humimp.images import Validation, validate
 
 
@@ -20,7 +20,7 @@ def gradient(model: Model, images: Tensor, labels: Tensor, targeted: bool) -> Te
     with torch.enable_grad():
         x = images.detach().clone().requires_grad_()
         value = loss(ask(model, x, labels), labels, targeted)
-        (slope,) = torch.autograd.grad(value.sum(), x)
+        slope = derive(value, x)
     checks.gradient(slope, "the loss")
     return _peak_one(slope.double())
 

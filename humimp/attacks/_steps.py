@@ -13,6 +13,11 @@ from humimp import checks
 Model = Callable[[Tensor], Tensor]
 Callback = Callable[[int, Tensor, Tensor], object]
 
+# Who may lose a gradient, as an error begins.
+MODEL = "model: its logits carry"
+FEATURES = "features: they carry"
+COST = "cost: it carries"
+
 
 def begin(
     model: Model,
@@ -73,11 +78,47 @@ def ask(model: Model, images: Tensor, labels: Tensor, doubts: Doubts | None = No
     else:
         checks.logits(logits, labels)
     if not logits.requires_grad:
-        raise ValueError(
-            "model: its logits carry no gradient; take torch.no_grad, torch.inference_mode or "
-            ".detach() out of it"
-        )
+        raise lost(MODEL)
     return logits
+
+
+def derive(values: Tensor, x: Tensor, who: str = MODEL) -> Tensor:
+    """Return the gradient of the sum of values at x, a leaf.
+
+    If they do not depend on x, ``who`` is said to have lost the gradient: `MODEL`, `FEATURES` or
+    `COST`.
+    """
+    if not values.requires_grad:
+        raise lost(who)
+    (gradient,) = torch.autograd.grad(values.sum(), x, allow_unused=True)
+    if gradient is None:
+        raise lost(who)
+    return gradient
+
+
+def check_way(value: Tensor, x: Tensor, who: str = MODEL) -> None:
+    """Check that a gradient of this value goes back to x, a leaf, without computing it.
+
+    Where the value is one of several terms, the gradient of their sum would not tell.
+    """
+    seen, ahead = set(), [value.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen:
+            continue
+        if getattr(node, "variable", None) is x:
+            return
+        seen.add(node)
+        ahead.extend(one for one, _ in node.next_functions)
+    raise lost(who)
+
+
+def lost(who: str) -> ValueError:
+    """Return the error for a gradient that was lost."""
+    return ValueError(
+        f"{who} no gradient; take torch.no_grad, torch.inference_mode, .detach() and rounding to "
+        "integers out of it"
+    )
 
 
 def still_right(
@@ -178,7 +219,10 @@ class Remembered:
 
 
 def remember(cost: Any, reference: Tensor) -> Any:
-    """Return the cost from these references: ``cost.at`` where it is offered, which is faster."""
+    """Return the cost from these references: ``cost.at`` where it is offered, which is faster.
+
+    Index it with a tensor of indices; more is not asked of what ``cost.at`` returns.
+    """
     if hasattr(cost, "at"):
         return cost.at(reference)
     return Remembered(cost, reference)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from humimp import checks
-from humimp.attacks._steps import Callback, Model, ask, begin, margin, remember, report
+from humimp.attacks._steps import Callback, Model, ask, begin, derive, margin, remember, report
 from humimp.images import Validation
 from humimp.images import validate as make_valid
 
@@ -51,8 +51,7 @@ def alma(
         Shape (N,), the true labels; the classes to reach if ``targeted``.
     cost
         D: callable (images, adversarial) → (N,), differentiable in the second. If it has a
-        method ``at``, ``cost.at(images)`` must give a callable adversarial → (N,) that a boolean
-        mask can index, and is used instead.
+        method ``at``, that is used; see `imperceptible`.
     steps
         N; 100 and 1000 in the paper.
     init_cost
@@ -151,7 +150,7 @@ def alma(
                 break
             # The gradient of P2 is its slope times that of y; D has none yet to give at the start.
             value = _slope(y.detach(), rho, mu) * y + (price if step else 0)
-            (gradient,) = torch.autograd.grad(value.sum(), tried)
+            gradient = derive(value, tried)
         checks.gradient(gradient, "the penalised cost")
         if step == 0:
             rate = _first_rate(distance, original, gradient, init_cost)

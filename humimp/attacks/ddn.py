@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from humimp import checks
-from humimp.attacks._steps import Callback, Model, ask, begin, loss, margin, report, unit
+from humimp.attacks._steps import Callback, Model, ask, begin, derive, loss, margin, report, unit
 from humimp.images import Validation
 from humimp.images import validate as make_valid
 
@@ -106,7 +106,7 @@ def ddn(
             x = x.detach().requires_grad_()
             logits = ask(model, x, labels)
             value = loss(logits, labels, targeted)
-            (gradient,) = torch.autograd.grad(value.sum(), x)
+            gradient = derive(value, x)
         x, fooled = x.detach(), margin(logits.detach(), labels, targeted) > confidence
         delta = x - original
         keep(fooled, delta)

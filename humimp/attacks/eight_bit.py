@@ -10,7 +10,7 @@ from torch import Tensor
 
 from humimp import checks
 from humimp.attacks import _steps
-from humimp.attacks._steps import Callback, Model, ask, loss, margin, report, unit
+from humimp.attacks._steps import Callback, Model, ask, derive, loss, margin, report, unit
 from humimp.images import from_uint8, to_uint8, validate
 
 _TRIES = 3  # of how many values to put back in a round
@@ -127,7 +127,7 @@ def eight_bit(
     distance = (
         partial(_price, original, room)
         if cost is None
-        else _steps.remember(cost, images.detach())[fooled]
+        else _steps.remember(cost, images.detach())[rows]
     )
     with torch.no_grad():
         least = distance(adversarial[rows])
@@ -137,7 +137,7 @@ def eight_bit(
         with torch.enable_grad():
             x = best.clone().requires_grad_()
             value = margin(ask(model, x, labels[rows]), labels[rows], targeted)
-            (slope,) = torch.autograd.grad(value.sum(), x)
+            slope = derive(value, x)
         checks.gradient(slope, "the margin")
         exchange = _Exchange(original, room, best, slope, share * (1 - number / rounds))
         low, high = exchange.moved, 2 * exchange.moved + 5
@@ -185,7 +185,7 @@ def _climb(
             else:
                 going = torch.ones_like(active, dtype=torch.bool)
             value = loss(logits[going], labels[active], targeted)
-            (gradient,) = torch.autograd.grad(value.sum(), x)
+            gradient = derive(value, x)
         gradient = gradient[going]
         checks.gradient(gradient, "the loss")
         z[active] = validate(z[active] + step_size * unit(gradient), "none")

@@ -11,6 +11,8 @@ from humimp.attacks._steps import (
     Doubts,
     Model,
     begin,
+    check_way,
+    derive,
     loss,
     remember,
     report,
@@ -123,11 +125,13 @@ def imperceptible(
                 active, distance = active[going], distance[going]
             if not len(active):
                 break
+            if step == 1:
+                check_way(logits, x)
             price = distance(x[rows])
             checks.one_each(price, len(active))
             doubts.add(checks.cost, price, len(active))
             value = loss(logits, labels[active], targeted) - lam * price
-            (delta,) = torch.autograd.grad(value.sum(), x)  # line 7
+            delta = derive(value, x)  # line 7
         delta = delta[rows]
         doubts.add(checks.gradient, delta, "the loss less the ground cost")
         x = x.detach()[rows] + step_size * (unit(delta) if normalized else delta)  # line 8

@@ -5,7 +5,17 @@ from torch import Tensor
 
 from humimp import checks
 from humimp.attacks._nptm import Features, Projection, Variant, begin, embed, project, wide
-from humimp.attacks._steps import Callback, Model, ask, margin, report, unit
+from humimp.attacks._steps import (
+    FEATURES,
+    Callback,
+    Model,
+    ask,
+    check_way,
+    derive,
+    margin,
+    report,
+    unit,
+)
 from humimp.images import Validation
 from humimp.images import validate as make_valid
 
@@ -137,11 +147,14 @@ def lpa(
         turn = step % steps
         with torch.enable_grad():
             x = adversarial[active].requires_grad_()
-            gain = margin(ask(model, x, labels[active]), labels[active], targeted)
-            here = embed(features, x)
+            logits, here = ask(model, x, labels[active]), embed(features, x)
+            if step == 0:
+                check_way(logits, x)
+                check_way(here, x, FEATURES)
+            gain = margin(logits, labels[active], targeted)
             distance = (here - reference[active]).norm(dim=1)
             value = gain.clamp(max=confidence) - price[active] * (distance - bound).relu()
-            (gradient,) = torch.autograd.grad(value.sum(), x)
+            gradient = derive(value, x)
         checks.gradient(gradient, "the Lagrangian")
         x, direction = x.detach(), unit(gradient)
         with torch.no_grad():

@@ -8,7 +8,18 @@ import torch
 from torch import Tensor
 
 from humimp import checks
-from humimp.attacks._steps import Callback, Model, ask, loss, margin, remember, report, unit
+from humimp.attacks._steps import (
+    COST,
+    Callback,
+    Model,
+    ask,
+    derive,
+    loss,
+    margin,
+    remember,
+    report,
+    unit,
+)
 from humimp.color import color_distance
 from humimp.images import validate as make_valid
 
@@ -129,16 +140,18 @@ def perc_al(
     for step in range(1, steps + 1):
         cosine = (1 + math.cos(math.pi * (step - 1) / steps)) / 2
         x, rating = x.clone(), torch.empty_like(least)
-        if not bool(done.all()):
-            x[~done] = _up(model, x[~done], y[~done], targeted, step_size_loss, cosine)
+        up, back = (~done).nonzero()[:, 0], done.nonzero()[:, 0]
+        if len(up):
+            x[up] = _up(model, x[up], y[up], targeted, step_size_loss, cosine)
             if keep == "code":
-                rating[~done] = _rate(distance[~done], x[~done])
-        if bool(done.any()):
-            x[done], rating[done] = _back(distance[done], x[done], step_size_color, cosine)
+                rating[up] = _rate(distance[up], x[up])
+        if len(back):
+            x[back], rating[back] = _back(distance[back], x[back], step_size_color, cosine)
         eight_bit = make_valid(x, "round")
         done = fools(eight_bit, y)
-        if keep == "least" and bool(done.any()):
-            rating[done] = _rate(distance[done], eight_bit[done])
+        right = done.nonzero()[:, 0]
+        if keep == "least" and len(right):
+            rating[right] = _rate(distance[right], eight_bit[right])
         better = done & (rating < least)
         least[better] = rating[better]
         adversarial[active[better]] = eight_bit[better]
@@ -154,7 +167,7 @@ def _up(
     with torch.enable_grad():
         x = x.requires_grad_()
         value = loss(ask(model, x, labels), labels, targeted)
-        (gradient,) = torch.autograd.grad(value.sum(), x)
+        gradient = derive(value, x)
     checks.gradient(gradient, "the loss")
     return (x.detach() + step_size * (0.01 + 0.99 * cosine) * unit(gradient)).clamp(0, 1)
 
@@ -167,7 +180,7 @@ def _back(
         x = x.requires_grad_()
         value = distance(x)
         checks.cost(value, len(x))
-        (gradient,) = torch.autograd.grad(value.sum(), x)
+        gradient = derive(value, x, COST)
     checks.gradient(gradient, "the cost")
     x = x.detach() - step_size * (0.1 + 0.9 * cosine) * unit(gradient)
     return x.clamp(0, 1), value.detach()

@@ -4,7 +4,17 @@ import torch
 from torch import Tensor
 
 from humimp import checks
-from humimp.attacks._steps import Callback, Doubts, Model, begin, loss, report, still_right, unit
+from humimp.attacks._steps import (
+    Callback,
+    Doubts,
+    Model,
+    begin,
+    derive,
+    loss,
+    report,
+    still_right,
+    unit,
+)
 from humimp.images import Validation
 from humimp.images import validate as make_valid
 
@@ -86,7 +96,7 @@ def pgd_l2(
             if not len(active):
                 break
             value = loss(logits, labels[active], targeted)
-            (gradient,) = torch.autograd.grad(value.sum(), x)
+            gradient = derive(value, x)
         gradient = gradient[rows]
         doubts.add(checks.gradient, gradient, "the loss")
         x = x.detach()[rows] + step_size * unit(gradient)

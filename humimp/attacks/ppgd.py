@@ -7,7 +7,7 @@ from torch import Tensor
 
 from humimp import checks
 from humimp.attacks._nptm import Features, Projection, Variant, begin, dot, embed, project, wide
-from humimp.attacks._steps import Callback, Model, ask, margin, report
+from humimp.attacks._steps import FEATURES, Callback, Model, ask, check_way, derive, margin, report
 from humimp.images import Validation
 from humimp.images import validate as make_valid
 
@@ -71,7 +71,7 @@ def ppgd(
         Of the finite difference J v ≈ ‖v‖ (φ(x + h v/‖v‖) − φ(x)) / h.
     confidence
         κ ≥ 0: an image whose margin has reached κ takes no further step, since the gradient of the
-        loss is 0 there.
+        loss is 0 there. One that the noise alone brings there is projected once.
     projection
         ``"newton"`` goes against the gradient of d as far as its linearisation says, and a little
         further, until d ≤ ε, but after ten steps in vain ``"bisection"`` follows, which looks for
@@ -143,10 +143,16 @@ def ppgd(
             gain = margin(ask(model, x, labels[active]), labels[active], targeted)
             value = gain.clamp(max=confidence)
             going = (gain < confidence) | (variant == "code")
+            if step == 1 and not bool(going.all()):  # the noise, not yet projected, was enough
+                done = active[~going]
+                adversarial[done] = project(
+                    features, images[done], reference[done], adversarial[done].clamp(0, 1), bound,
+                    projection, variant,
+                )  # fmt: skip
             active = active[going]
             if not len(active):
                 break
-            (gradient,) = torch.autograd.grad(value.sum(), x)
+            gradient = derive(value, x)
         gradient, x = gradient[going], x.detach()[going]
         checks.gradient(gradient, "the margin")
         delta = steepest(features, x, gradient, size, cg_steps, h, variant)
@@ -181,6 +187,7 @@ def steepest(
     with torch.enable_grad():
         x = images.detach()[steep].requires_grad_()
         here = embed(features, x)
+        check_way(here, x, FEATURES)
 
     def change(v: Tensor) -> Tensor:
         """Return Jv, shape (N, D)."""

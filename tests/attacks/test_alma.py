@@ -85,6 +85,20 @@ def test_against_the_algorithm(setting, reading, targeted, steps, epsilon, alpha
     model, x, y = setting[0], setting[1][2:7], setting[2][2:7]
     if targeted:
         y = (y + 1) % 4
+    assert compared(model, x, y, steps, epsilon, alpha, a, reading, targeted) >= 3
+
+
+@pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.parametrize(("steps", "alpha", "moved"), [(60, 0.9, 5), (120, 0.5, 3)])
+def test_against_the_algorithm_where_the_penalty_grows(reading, steps, alpha, moved):
+    """First steps so short that ρ grows more than once and, where α is small, μ to its bound."""
+    model, x = network(), pictures(8)[2:7]
+    y = (model(x).argmax(1) + 1) % 4
+    assert compared(model, x, y, steps, 1e-6, alpha, 1e-4, reading, True) >= moved
+
+
+def compared(model, x, y, steps, epsilon, alpha, a, reading, targeted):
+    """Compare with the literal version; return how many images moved."""
     wanted = [
         literal(model, image, label, distance, steps, epsilon, alpha, a, reading, targeted)
         for image, label in zip(x, y.tolist(), strict=True)
@@ -94,7 +108,7 @@ def test_against_the_algorithm(setting, reading, targeted, steps, epsilon, alpha
         validate=reading, targeted=targeted,
     )  # fmt: skip
     assert torch.allclose(got, torch.stack(wanted), rtol=0, atol=1e-9)
-    assert (got != x).flatten(1).any(1).sum() >= 3  # the test moves something
+    return int((got != x).flatten(1).any(1).sum())
 
 
 @given(st.integers(0, 99), st.sampled_from([1e-30, 1e-4, 1.0, 1e6]))

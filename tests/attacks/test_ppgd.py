@@ -290,6 +290,28 @@ def test_the_loss_has_enough_at_its_confidence():
         assert len({int(active.sum()) for _, _, active in seen}) > 1
 
 
+@pytest.mark.parametrize("projection", ["newton", "bisection"])
+def test_what_the_noise_alone_finishes_is_projected(projection):
+    """Of these images it finishes one."""
+    model, phi, x, bound = network(), bent(columns=108), pictures(200)[:8], 0.05
+    y, start = model(x).argmax(1), x + noise(x)
+    (done,) = (margin(model(start), y) >= 0).nonzero()[:, 0].tolist()
+    start = start.clamp(0, 1)
+    assert (phi(start) - phi(x)).norm(dim=1)[done] > bound
+    seen = []
+    got = ppgd(
+        model, x, y, features=phi, bound=bound, confidence=0.0, projection=projection,
+        validate="none", callback=lambda *now: seen.append(now),
+    )  # fmt: skip
+    assert ((phi(got) - phi(x)).norm(dim=1) <= bound * (1 + 1e-12)).all()
+    assert not any(active[done] for _, _, active in seen)
+    one = slice(done, done + 1)
+    wanted = _nptm.project(phi, x[one], phi(x[one]), start[one], bound, projection)
+    assert torch.allclose(got[one], wanted, rtol=0, atol=1e-12)
+    wide = ppgd(model, x, y, features=phi, bound=1.0, confidence=0.0, validate="none")
+    assert torch.equal(wide[done], start[done])  # within the bound it stays as it is
+
+
 def test_in_the_code_what_has_enough_is_still_projected():
     """Bisection leaves an image just outside; later steps bring it in."""
     model, phi, x = network(channels=1, side=4), bent(), pictures(6, 0, 1, 4)
@@ -485,6 +507,7 @@ PHI = bent(columns=108)
         ({"features": lambda x: PHI(x)[:1]}, r"features: .* shape \(2, D\), got \(1, 30\)"),
         ({"features": lambda x: PHI(x) / 0}, r"features: NaN or infinite"),
         ({"features": lambda x: PHI(x).detach()}, r"features: they carry no gradient"),
+        ({"features": lambda x: network()(x.detach())}, r"features: they carry no gradient"),
         ({"bound": 0}, r"bound: expected a finite number above 0, got 0"),
         ({"steps": 0}, r"steps: expected a whole number ≥ 1, got 0"),
         ({"step_size": 0}, r"step_size: expected a finite number above 0, got 0"),

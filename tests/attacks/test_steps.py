@@ -1,0 +1,137 @@
+"""What every attack does with a model that cuts the gradient, and with a cost that remembers."""
+
+import pytest
+import torch
+
+from humimp import attacks, images
+from humimp.attacks._steps import check_way, derive
+
+from .conftest import distance, network, pictures
+
+
+def features(x):
+    return x.flatten(1)
+
+
+ATTACKS = {
+    "imperceptible": {"cost": distance, "steps": 3},
+    "alma": {"cost": distance, "steps": 3},
+    "perc_al": {"cost": distance, "steps": 3},
+    "eight_bit": {"steps": 3},
+    "pgd_l2": {"steps": 3},
+    "ddn": {"steps": 3},
+    "ppgd": {"features": features},
+    "lpa": {"features": features},
+    "pgd_step": {"l2": 0.1},
+    "ssim_step": {"l2": 0.1, "window": "global"},
+}
+
+
+def test_every_attack_is_here():
+    assert {*ATTACKS, "no_attack"} == set(attacks.__all__)
+
+
+def detached(x):
+    return x.detach()
+
+
+def eight_bit_alone(x):
+    return images.from_uint8(images.to_uint8(x), x.dtype)
+
+
+class Rounded(torch.autograd.Function):
+    """Rounds, and says that it has no gradient."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return (255 * x).round() / 255
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return None
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("cut", [detached, eight_bit_alone])
+def test_a_model_that_cuts_the_gradient_is_named(attack, cut):
+    """Its logits do carry a gradient, that of its parameters."""
+    model, x = network(), pictures(2)
+    labels = model(x).argmax(1)
+    assert model(cut(x)).requires_grad
+    with pytest.raises(ValueError, match=r"model: its logits carry no gradient; take .*detach"):
+        getattr(attacks, attack)(lambda z: model(cut(z)), x, labels, **ATTACKS[attack])
+
+
+def test_features_that_cut_the_gradient_are_named_even_if_the_bound_is_wide():
+    model, x = network(), pictures(2)
+    labels = model(x).argmax(1)
+    for attack in (attacks.ppgd, attacks.lpa):
+        with pytest.raises(ValueError, match=r"features: they carry no gradient"):
+            attack(model, x, labels, features=lambda z: model(z.detach()), bound=1e3)
+
+
+def test_a_cost_that_cuts_the_gradient_is_named():
+    model, x = network(), pictures(2)
+    weight = torch.ones((), dtype=x.dtype, requires_grad=True)
+    for lost in (
+        lambda reference, z: distance(reference, z.detach()),
+        lambda reference, z: weight * distance(reference, z.detach()),
+    ):
+        with pytest.raises(ValueError, match=r"cost: it carries no gradient"):
+            attacks.perc_al(model, x, model(x).argmax(1), cost=lost, steps=50, step_size_loss=5.0)
+
+
+def test_the_gradient_is_that_of_the_sum():
+    x = pictures(2).requires_grad_()
+    assert torch.allclose(derive(x.square().flatten(1).sum(1), x), 2 * x)
+    with pytest.raises(ValueError, match=r"model: its logits carry no gradient"):
+        derive(Rounded.apply(x).sum((1, 2, 3)), x)
+
+
+def test_the_way_back_is_found_wherever_there_is_one():
+    model, x = network(), pictures(2).requires_grad_()
+    check_way(model(x), x)
+    check_way(torch.utils.checkpoint.checkpoint(model, x, use_reentrant=False), x)
+    check_way(torch.utils.checkpoint.checkpoint(model, x, use_reentrant=True), x)
+    check_way(model(x.detach()) + 0 * x.sum(), x)
+    with pytest.raises(ValueError, match=r"model: its logits carry no gradient"):
+        check_way(model(x.detach()), x)
+    with pytest.raises(ValueError, match=r"model: its logits carry no gradient"):
+        check_way(x.detach(), x)
+
+
+class Selecting:
+    """A cost from its references that indices alone can index, as imperceptible asks for."""
+
+    def __init__(self, reference=None):
+        self.reference = reference
+
+    def __call__(self, *given):
+        return distance(self.reference, *given) if len(given) == 1 else distance(*given)
+
+    def at(self, reference):
+        return Selecting(reference)
+
+    def __getitem__(self, keep):
+        return Selecting(self.reference.index_select(0, keep))
+
+
+@pytest.mark.parametrize(
+    ("attack", "more"),
+    [
+        ("imperceptible", {}),
+        ("alma", {}),
+        ("perc_al", {"keep": "least"}),
+        ("perc_al", {"keep": "code"}),
+        ("eight_bit", {}),
+    ],
+)
+def test_a_cost_need_only_be_indexed_by_indices(attack, more, setting):
+    model, x, y = setting
+    options = {**ATTACKS[attack], "steps": 30, **more}
+    got, wanted = (
+        getattr(attacks, attack)(model, x, y, **{**options, "cost": cost})
+        for cost in (Selecting(), distance)
+    )
+    assert torch.equal(got, wanted)
+    assert not torch.equal(got, x)
