@@ -287,7 +287,7 @@ if scale is not None:
 # ```{glue:figure} paper_tab_readings
 # :name: "tab-readings-paper"
 #
-# **Table E20.** Candidate readings beside the paper's Table 1, **reference run at the paper's settings**: ResNet-50 (He et al. 2016), 299 × 299 pixels, PGD on the {glue:text}`paper_n_pgd` of {glue:text}`paper_n_pgd_images` images that it classifies correctly, each other row on as many of these as its line says: all, or a fixed random subset. Ours has PieAPP-small as its ground cost, a stand-in for PieAPP. Both readings of ours are on the same photographs. Of the 1000, {glue:text}`a1_pieapp_small.ipynb::photographs_training` are among those that PieAPP-small learned from. Rounding after every step has {glue:text}`round_steps` steps, not {glue:text}`steps`. LPIPS and DISTS under
+# **Table E20.** Candidate readings beside the paper's Table 1, **reference run at the paper's settings**: ResNet-50 (He et al. 2016), 299 × 299 pixels, PGD on the {glue:text}`paper_n_pgd` of {glue:text}`paper_n_pgd_images` images that it classifies correctly, each other row on as many of these as its line says: all, or a fixed random subset. Ours has PieAPP-small as its ground cost, a stand-in for PieAPP. Both readings of ours are on the same photographs. Of the 1000, {glue:text}`a1_pieapp_small.ipynb::photographs_training:.0f` are among those that PieAPP-small learned from. Rounding after every step has {glue:text}`round_steps` steps, not {glue:text}`steps`. LPIPS and DISTS under
 # other conventions are estimated from the subset. Grey: the paper. Factor: how far a candidate is from the paper, 1 being agreement; bold: favoured; –: ruled out by its success rate.
 # ```
 #
