@@ -39,7 +39,7 @@ from myst_nb import glue
 
 from humimp import attacks, book, classifiers, datasets, evaluate, experiment, features, paper
 from humimp.distances import DISTS, LPIPS, Resized, Unscaled, l1, l2, linf
-from humimp.figures.readings import CLEARLY, POINTS, Candidate, factor, favoured, readings
+from humimp.figures.readings import CLEARLY, FEWEST, POINTS, Candidate, factor, favoured, readings
 
 here = book.start("a2_readings")
 
@@ -134,7 +134,7 @@ judged = evaluated("PGD, other judges", attacks.pgd_l2, common, sampled, other_j
 # ## How near is near
 #
 # A row of Table 1 has several distances, of different sizes. A candidate's **factor** says by how much they typically differ from the printed ones: $\exp$ of the mean of $|\ln(\text{ours}/\text{paper})|$ over the row's columns. It is 1 where all agree and 2 where they are typically twice or half as large. A candidate whose success rate
-# is more than {glue:text}`points:.0f` points from the printed one, and by more than chance explains, is ruled out (–). The nearest is **favoured** if the next one's factor is at least {glue:text}`clearly:.1f` times as large; otherwise the numbers cannot tell.
+# is more than {glue:text}`points:.0f` points from the printed one, and by more than chance explains, is ruled out (–). The nearest is **favoured** if the next one's factor is at least {glue:text}`clearly:.1f` times as large and it was tried on {glue:text}`fewest` images or more; otherwise the numbers cannot tell.
 #
 # LPIPS and DISTS under other conventions are measured on a subset only. Because they move together with the ordinary ones, their means over all images are estimated by the ratio on the subset times the ordinary mean over all.
 
@@ -262,6 +262,7 @@ glue(
 )
 glue("points", POINTS)
 glue("clearly", CLEARLY)
+glue("fewest", FEWEST)
 glue("n_images", n_images)
 glue("size", size)
 glue("classifier", {"mobilenet_v2": "MobileNetV2"}.get(classifier, classifier))

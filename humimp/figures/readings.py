@@ -14,6 +14,8 @@ from humimp.figures.table1 import HEADINGS, Table
 POINTS = 5.0
 #: A candidate is favoured if the next one is farther from the paper by this factor, at least.
 CLEARLY = 1.1
+#: On fewer images than this, numbers favour nothing.
+FEWEST = 5
 
 _COLUMNS = ("success_rate", "l1", "l2", "linf", "lpips", "dists")
 
@@ -70,11 +72,12 @@ def _possible(success: float, n: int, printed: float) -> bool:
 def favoured(candidates: Sequence[Candidate]) -> str | None:
     """Return the name of the candidate nearest to the paper, or None if another is as near.
 
-    As near is what differs by a factor of less than `CLEARLY`, or if none is possible at all.
+    As near is what differs by a factor of less than `CLEARLY`. None is favoured if none is
+    possible at all, or the nearest was tried on fewer than `FEWEST` images.
     """
     ranked = sorted(candidates, key=factor)
     best = factor(ranked[0])
-    if math.isinf(best):
+    if math.isinf(best) or ranked[0].n < FEWEST:
         return None
     if len(ranked) > 1 and factor(ranked[1]) < CLEARLY * best:
         return None

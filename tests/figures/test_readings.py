@@ -5,7 +5,7 @@ import math
 import pytest
 
 from humimp import paper
-from humimp.figures.readings import CLEARLY, Candidate, factor, favoured, readings
+from humimp.figures.readings import CLEARLY, FEWEST, Candidate, factor, favoured, readings
 
 PRINTED = paper.TABLE1["PGD (L2)"]
 
@@ -40,7 +40,12 @@ def test_the_factor_is_a_geometric_mean_over_the_columns():
 def test_another_success_rate_rules_a_candidate_out(success, n, possible):
     one = candidate("a", 1.0, success=success, n=n)
     assert math.isfinite(factor(one)) == possible
-    assert favoured([one]) == ("a" if possible else None)
+    assert favoured([one]) == ("a" if possible and n >= FEWEST else None)
+
+
+@pytest.mark.parametrize(("n", "best"), [(FEWEST - 1, None), (FEWEST, "near")])
+def test_few_images_favour_nothing(n, best):
+    assert favoured([candidate("far", 3.0), candidate("near", 1.0, n=n)]) == best
 
 
 def test_success_that_is_not_known_rules_nothing_in():
