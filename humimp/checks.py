@@ -305,8 +305,8 @@ def number(value: float, name: str, *, low: float = -math.inf, above: float = -m
         raise ValueError(f"{name}: expected a finite number{allowed}, got {value!r}")
 
 
-def count(value: int, name: str, *, low: int = 0, high: int | None = None) -> None:
-    """Check an option that counts.
+def count(value: int, name: str, *, low: int = 0, high: int | None = None) -> int:
+    """Check an option that counts, and give it as a plain number, which torch and JSON take.
 
     Parameters
     ----------
@@ -317,6 +317,11 @@ def count(value: int, name: str, *, low: int = 0, high: int | None = None) -> No
     low, high
         The least and the greatest value allowed.
 
+    Returns
+    -------
+    int
+        The number.
+
     Raises
     ------
     ValueError
@@ -326,6 +331,7 @@ def count(value: int, name: str, *, low: int = 0, high: int | None = None) -> No
     if not whole or value < low or (high is not None and value > high):
         allowed = f"≥ {low}" if high is None else f"from {low} to {high}"
         raise ValueError(f"{name}: expected a whole number {allowed}, got {value!r}")
+    return int(value)
 
 
 def choice(value: str, name: str, allowed: tuple[str, ...]) -> None:

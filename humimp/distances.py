@@ -270,8 +270,7 @@ class Resized:
     """
 
     def __init__(self, measure: Measure, size: int = 256) -> None:
-        checks.count(size, "size", low=1)
-        self.measure, self.size = measure, size
+        self.measure, self.size = measure, checks.count(size, "size", low=1)
 
     def __call__(self, original: Tensor, images: Tensor) -> Tensor:
         """Return the distances, shape (N,)."""

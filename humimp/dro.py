@@ -154,7 +154,7 @@ def robust_dataset(
     learning_rate, batch_size = _check(model, learning_rate, batch_size, weighting)
     checks.images(images)
     checks.labels(labels, images)
-    rounds, seed = _count(rounds, "rounds", low=1), _count(seed, "seed")
+    rounds, seed = checks.count(rounds, "rounds", low=1), checks.count(seed, "seed")
     options = _options(attack, options)
     shelf = None
     if out is not None:
@@ -410,7 +410,7 @@ def train(
         For bad input, or a training that ended with parameters that are NaN or infinite.
     """
     learning_rate, batch_size = _check(model, learning_rate, batch_size, weighting)
-    seed = _count(seed, "seed")
+    seed = checks.count(seed, "seed")
     passes = _check_training(model, robust, passes)
     job = _Job(model, robust, learning_rate, passes, batch_size, weighting, mixed_precision)
     with _deterministic(), progress.bar("training", passes * len(robust.images)) as bar:
@@ -503,7 +503,7 @@ def replicates(
         small = sum(value.numel() for value in model.parameters()) <= SMALL
         at_once = small and executor is None and not mixed_precision
         together = max(len(seeds), 1) if at_once else 1
-    together, mixed_precision = _count(together, "together", low=1), bool(mixed_precision)
+    together, mixed_precision = checks.count(together, "together", low=1), bool(mixed_precision)
     if mixed_precision and together > 1:
         raise ValueError(
             f"together: expected 1 with mixed_precision, got {together}; PyTorch has no bfloat16 "
@@ -741,12 +741,6 @@ def _settings(learning_rate: float, batch_size: int, weighting: str) -> dict[str
 # ------------------------------------------------------------------------------ checks at the door
 
 
-def _count(value: int, name: str, low: int = 0) -> int:
-    """Check an option that counts, and return it as a number that torch and JSON can take."""
-    checks.count(value, name, low=low)
-    return int(value)
-
-
 def _check(
     model: nn.Module, learning_rate: float, batch_size: int, weighting: str
 ) -> tuple[float, int]:
@@ -758,7 +752,7 @@ def _check(
     checks.model(model)
     checks.number(learning_rate, "learning_rate", above=0)
     checks.choice(weighting, "weighting", WEIGHTINGS)
-    return float(learning_rate), _count(batch_size, "batch_size", low=1)
+    return float(learning_rate), checks.count(batch_size, "batch_size", low=1)
 
 
 def _check_training(model: nn.Module, robust: RobustDataset, passes: int) -> int:
@@ -768,7 +762,7 @@ def _check_training(model: nn.Module, robust: RobustDataset, passes: int) -> int
     weights = robust.weights
     if weights.shape != robust.labels.shape or not bool((weights > 0).all()):
         raise ValueError("robust.weights: expected one positive weight for each image")
-    passes = _count(passes, "passes", low=1)
+    passes = checks.count(passes, "passes", low=1)
     with torch.no_grad():
         logits = model(robust.images[:1].to(_device(model)))
     checks.logits(logits, robust.labels.max()[None])

@@ -14,12 +14,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import (
-    FIRST_COMPLETED,
     BrokenExecutor,
     Executor,
-    Future,
     ProcessPoolExecutor,
-    wait,
 )
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -35,7 +32,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from humimp import batches, checks, progress, runs, weights
+from humimp import batches, checks, executors, progress, runs, weights
 from humimp import images as pictures
 from humimp.batches import AFTER, BEFORE, Attack, Batch, Defense, Done, Measure, Model, Plan
 from humimp.runs import load
@@ -192,7 +189,7 @@ def run(
     batch_size = settings["batch_size"]
     known = runs.read(folder)
     if known is not None:
-        runs.check_kind(folder, known)
+        runs.check_kind(folder, known, "evaluate.load")
         runs.compare(known["settings"], settings, folder)
     if known is not None and runs.is_complete(folder, known):
         at_hand = _inputs({k: thing for k, thing in given.items() if not batches.is_lazy(thing)})
@@ -434,17 +431,17 @@ def _plan(
     if options.get("targeted"):
         raise ValueError("options: targeted attacks cannot be evaluated; leave targeted out")
     _check_columns(defenses, "defenses")
-    checks.count(seed, "seed")
+    seed = checks.count(seed, "seed")
     name = name or str(getattr(attack, "__name__", type(attack).__name__))
     takes_generator, threads = "generator" in parameters, torch.get_num_threads()
-    return Plan(attack, name, options, defenses, int(seed), takes_generator, threads)
+    return Plan(attack, name, options, defenses, seed, takes_generator, threads)
 
 
 def _settings(
     plan: Plan, about: Mapping[str, Any] | None, batch_size: int, given: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return, as JSON, everything that decides what the records will be."""
-    checks.count(batch_size, "batch_size", low=1)
+    batch_size = checks.count(batch_size, "batch_size", low=1)
     lazy = [key for key, thing in given.items() if batches.is_lazy(thing)]
     if lazy and not about:
         raise ValueError(
@@ -470,7 +467,7 @@ def _settings(
         "options": {key: runs.describe(value) for key, value in plan.options.items()},
         "about": described,
         "defenses": {key: runs.describe(value) for key, value in plan.defenses.items()},
-        "batch_size": int(batch_size),
+        "batch_size": batch_size,
         "seed": plan.seed,
     }
 
@@ -498,33 +495,15 @@ def _sent_out(
     run = uuid4().hex
     workers = getattr(executor, "_max_workers", None)
     most = 2 * workers if workers else UNDER_WAY
-    waiting: dict[Future[Done], int] = {}
-    failed: BaseException | None = None
+    calls = ((batch.index, (run, packed, batch)) for batch in todo)
     try:
         with batches.at_hand(run, plan):
-            while True:
-                while failed is None and len(waiting) < most and (batch := next(todo, None)):
-                    waiting[executor.submit(batches.work, run, packed, batch)] = batch.index
-                if not waiting:
-                    break
-                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                    index = waiting.pop(future)
-                    error = future.exception()
-                    if error is None:
-                        yield index, future.result()
-                    elif failed is None:
-                        failed = error
-                if failed is not None:  # call off what has not begun, and wait for the rest
-                    waiting = {one: at for one, at in waiting.items() if not one.cancel()}
-    finally:
-        for future in waiting:
-            future.cancel()
-    if isinstance(failed, BrokenExecutor):
+            yield from executors.as_they_come(executor, batches.work, calls, most)
+    except BrokenExecutor as failed:
         failed.add_note(
             "a worker died; what is done is kept: run again to go on, with a new executor"
         )
-    if failed is not None:
-        raise failed
+        raise
 
 
 def _write(out: Path, index: int, done: Done) -> None:

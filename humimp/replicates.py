@@ -15,7 +15,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, wait
+from concurrent.futures import Executor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ import pyarrow as pa
 import safetensors.torch
 from torch import Tensor
 
-from humimp import checks, progress, runs
+from humimp import checks, executors, progress, runs
 
 #: Columns of the records, in order.
 COLUMNS = ("replicate", "id", "label", "predicted", "correct", "diverged")
@@ -154,7 +154,7 @@ def load(out: str | os.PathLike[str]) -> pd.DataFrame:
     folder = Path(out)
     diary = runs.read(folder)
     if diary is not None:
-        _check_kind(folder, diary)
+        runs.check_kind(folder, diary, "replicates.load")
     seeds = sorted(int(path.stem) for path in (folder / "parts").glob("[0-9]*.parquet"))
     if diary is None or not seeds:
         raise ValueError(f"{folder}: no replicates here; train them first")
@@ -166,30 +166,15 @@ def load(out: str | os.PathLike[str]) -> pd.DataFrame:
     return _joined({seed: _read(folder, seed) for seed in seeds}, seeds)
 
 
-def _check_kind(folder: Path, diary: Mapping[str, Any]) -> None:
-    """Refuse a folder that something else was written to."""
-    settings = diary["settings"]
-    if "algorithm" not in settings and "attack" in settings:
-        raise ValueError(
-            f"{folder}: this folder holds a run of evaluate.run; read it with evaluate.load"
-        )
-    if settings.get("algorithm") == 2:
-        raise ValueError(
-            f"{folder}: this folder holds an adversarial data set of dro.robust_dataset; read it "
-            "with dro.load"
-        )
-
-
 def _seeds(seeds: Iterable[int]) -> list[int]:
     """Check the seeds."""
     found = list(seeds)
     if not found:
         raise ValueError("seeds: expected at least one, got none; range(50) gives fifty")
-    for seed in found:
-        checks.count(seed, "seeds", high=99_999)
+    found = [checks.count(seed, "seeds", high=99_999) for seed in found]
     if len(set(found)) < len(found):
         raise ValueError("seeds: expected different ones, got one twice: equal seeds, equal models")
-    return [int(seed) for seed in found]
+    return found
 
 
 def _each(
@@ -205,24 +190,7 @@ def _each(
         for group in groups:
             yield group, train(group)
         return
-    waiting = {executor.submit(train, group): group for group in groups}
-    failed: BaseException | None = None
-    try:
-        while waiting:
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                group = waiting.pop(future)
-                error = future.exception()
-                if error is None:
-                    yield group, future.result()
-                elif failed is None:
-                    failed = error
-            if failed is not None:  # call off what has not begun, and wait for the rest
-                waiting = {one: group for one, group in waiting.items() if not one.cancel()}
-    finally:
-        for future in waiting:
-            future.cancel()
-    if failed is not None:
-        raise failed
+    yield from executors.as_they_come(executor, train, ((group, (group,)) for group in groups))
 
 
 def _begin(folder: Path, diary: dict[str, Any]) -> None:

@@ -60,6 +60,14 @@ TYPES = {
 _PACKAGES = ("humimp", "torch", "torchvision", "numpy", "pandas", "pillow", "piq", "pyarrow")
 _KEYS = ("format", "state", "settings", "inputs", "records_sha256", "sessions")
 
+_OWN = "evaluate.load"
+#: What folders hold, by the function that reads it.
+KINDS = {
+    _OWN: "a run of evaluate.run",
+    "dro.load": "an adversarial data set of dro.robust_dataset",
+    "replicates.load": "replicates",
+}
+
 #: Fingerprints that older diaries lack: compared only with a diary that has them.
 LATER = ("model", "model_form_sha256")
 
@@ -103,7 +111,7 @@ def load(out: str | os.PathLike[str]) -> pd.DataFrame:
         raise ValueError(
             f"{folder}: no run here (no provenance.json); compute it with evaluate.run"
         )
-    check_kind(folder, diary)
+    check_kind(folder, diary, _OWN)
     if not is_complete(folder, diary):
         done = len(list((folder / "parts").glob("*.parquet")))
         batches = -(-diary["inputs"]["images"] // diary["settings"]["batch_size"])
@@ -164,8 +172,8 @@ def read(out: Path) -> dict[str, Any] | None:
     return cast(dict[str, Any], diary)
 
 
-def check_kind(out: Path, diary: dict[str, Any]) -> None:
-    """Check that a diary is of `humimp.evaluate.run`.
+def check_kind(out: Path, diary: dict[str, Any], reader: str) -> None:
+    """Check that a folder holds what a function reads.
 
     Parameters
     ----------
@@ -173,17 +181,21 @@ def check_kind(out: Path, diary: dict[str, Any]) -> None:
         The folder, for the error.
     diary
         Its diary.
+    reader
+        The function: a key of `KINDS`.
 
     Raises
     ------
     ValueError
-        If it is of `humimp.dro.robust_dataset` or of replicates, with the function that reads it.
+        If another function reads it, with its name.
     """
     algorithm = diary["settings"].get("algorithm")
     if algorithm == 2:
-        raise ValueError(f"{out}: this folder holds an adversarial data set; read it with dro.load")
-    if algorithm == 3 or "images" not in diary["inputs"]:
-        raise ValueError(f"{out}: this folder holds replicates; read it with replicates.load")
+        found = "dro.load"
+    else:
+        found = "replicates.load" if algorithm or "images" not in diary["inputs"] else _OWN
+    if found != reader:
+        raise ValueError(f"{out}: this folder holds {KINDS[found]}; read it with {found}")
 
 
 def is_complete(out: Path, diary: dict[str, Any] | None) -> bool:

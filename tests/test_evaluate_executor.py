@@ -28,7 +28,7 @@ import torch
 from test_evaluate import SIZE, Linear, contents
 from torch import Tensor, nn
 
-from humimp import batches, evaluate, images
+from humimp import batches, evaluate, executors, images
 
 BATCHES = 6
 LOG = "HUMIMP_TEST_LOG"  # names a file to which each process writes when it makes a model
@@ -314,7 +314,7 @@ def test_a_batch_that_fails_is_named_and_the_others_are_kept(alone: Path, tmp_pa
 def test_interrupted_a_run_keeps_what_is_done_and_calls_off_the_rest(
     alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls, sent = evaluate.wait, 0, []
+    real, calls, sent = executors.wait, 0, []
 
     def stops(waiting: Any, **options: Any) -> Any:
         nonlocal calls
@@ -324,7 +324,7 @@ def test_interrupted_a_run_keeps_what_is_done_and_calls_off_the_rest(
             raise KeyboardInterrupt
         return real(waiting, **options)
 
-    monkeypatch.setattr(evaluate, "wait", stops)
+    monkeypatch.setattr(executors, "wait", stops)
     executor = Held(2, lambda held: held[:1])  # the second never begins
     executor._max_workers = 1  # type: ignore[attr-defined]
     with pytest.raises(KeyboardInterrupt):
