@@ -32,11 +32,11 @@ import hashlib
 import inspect
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -156,60 +156,39 @@ def robust_dataset(
     checks.labels(labels, images)
     rounds, seed = checks.count(rounds, "rounds", low=1), checks.count(seed, "seed")
     options = _options(attack, options)
-    shelf = None
-    if out is not None:
-        settings = {
-            "algorithm": 2,
-            "attack": runs.describe(attack),
-            "options": runs.describe(options),
-            **_settings(learning_rate, batch_size, weighting),
-            "rounds": rounds,
-            "seed": seed,
-        }
-        inputs = {
-            "images": len(images),
-            "dtype": str(images.dtype),
-            "dataset_sha256": runs.digest([images, labels]),
-            "model_sha256": runs.weights(model),
-        }
-        shelf = _Shelf(Path(out), settings, inputs)
-        if shelf.is_complete:
-            done = load(out)
-            return done._replace(
-                images=done.images.to(images.device), labels=done.labels.to(images.device)
-            )
-
-    n = len(images)
-    pool = clean(images, labels, rounds)
-    pool.images[n:] = 0
-    pool.round[:] = torch.arange(rounds + 1).repeat_interleave(n)
-    pool.weights[n:] = torch.arange(1, rounds * n + 1)
-    model = copy.deepcopy(model).requires_grad_(False)
-    device = next(model.parameters()).device
-    number = 0
-    with _deterministic(), progress.bar("making attacks", rounds * n) as bar:
-        for k in range(1, rounds + 1):
-            weights = pool.weights[: k * n]
-            drawn = _draw(weights, n, 2, seed, k)
-            factors = _factors(weights, weighting)[drawn]
-            for rows in torch.arange(n).split(batch_size):
-                chosen = drawn[rows]
-                x, y = pool.images[chosen].to(device), pool.labels[chosen].to(device)
-                _step(model, x, y, factors[rows], learning_rate)
-                made = shelf.read(number, x) if shelf else None
-                if made is None:
-                    made = _attacked(attack, model, x, y, options, (seed, number))
-                    if shelf:
-                        shelf.write(number, made)
-                new = k * n + rows
-                pool.images[new] = made.to(images.device)
-                pool.labels[new] = pool.labels[chosen]
-                pool.origin[new] = pool.origin[chosen]
-                number += 1
-                bar.update(len(rows))
-    if shelf:
-        shelf.complete(pool)
-    return pool
+    make = partial(
+        _made, model, images, labels, attack, options, learning_rate, rounds, batch_size,
+        weighting, seed,
+    )  # fmt: skip
+    if out is None:
+        return make(None)
+    settings = {
+        "algorithm": 2,
+        "attack": runs.describe(attack),
+        "options": runs.describe(options),
+        **_settings(learning_rate, batch_size, weighting),
+        "rounds": rounds,
+        "seed": seed,
+    }
+    inputs = {
+        "images": len(images),
+        "dtype": str(images.dtype),
+        "dataset_sha256": runs.digest([images, labels]),
+        **_identity(model),
+    }
+    folder = Path(out)
+    known = runs.read(folder)
+    if known is not None:
+        inputs = runs.comparable(inputs, known["inputs"])
+        runs.compare(known["settings"], settings, folder)
+        runs.compare(known["inputs"], inputs, folder)
+    if known is not None and known["state"] == "complete":
+        done = load(folder)
+        return done._replace(
+            images=done.images.to(images.device), labels=done.labels.to(images.device)
+        )
+    with runs.alone(folder, known):
+        return make(_Shelf(runs.Session(folder, known, settings, inputs, batches=0)))
 
 
 def clean(images: Tensor, labels: Tensor, rounds: int = 3) -> RobustDataset:
@@ -286,34 +265,58 @@ def load(out: str | os.PathLike[str]) -> RobustDataset:
     return RobustDataset(**tensors)
 
 
+def _made(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    attack: Callable[..., Tensor],
+    options: Mapping[str, Any],
+    learning_rate: float,
+    rounds: int,
+    batch_size: int,
+    weighting: Weighting,
+    seed: int,
+    shelf: "_Shelf | None",
+) -> RobustDataset:
+    """Make an adversarial data set, with what is on the shelf already."""
+    n = len(images)
+    pool = clean(images, labels, rounds)
+    pool.images[n:] = 0
+    pool.round[:] = torch.arange(rounds + 1).repeat_interleave(n)
+    pool.weights[n:] = torch.arange(1, rounds * n + 1)
+    model = copy.deepcopy(model).requires_grad_(False)
+    device = next(model.parameters()).device
+    number = 0
+    with _deterministic(), progress.bar("making attacks", rounds * n) as bar:
+        for k in range(1, rounds + 1):
+            weights = pool.weights[: k * n]
+            drawn = _draw(weights, n, 2, seed, k)
+            factors = _factors(weights, weighting)[drawn]
+            for rows in torch.arange(n).split(batch_size):
+                chosen = drawn[rows]
+                x, y = pool.images[chosen].to(device), pool.labels[chosen].to(device)
+                _step(model, x, y, factors[rows], learning_rate)
+                made = shelf.read(number, x) if shelf else None
+                if made is None:
+                    made = _attacked(attack, model, x, y, options, (seed, number))
+                    if shelf:
+                        shelf.write(number, made)
+                new = k * n + rows
+                pool.images[new] = made.to(images.device)
+                pool.labels[new] = pool.labels[chosen]
+                pool.origin[new] = pool.origin[chosen]
+                number += 1
+                bar.update(len(rows))
+    if shelf:
+        shelf.complete(pool)
+    return pool
+
+
 class _Shelf:
     """Where the attacks of Algorithm 2 lie, batch by batch, until the data set is complete."""
 
-    def __init__(self, out: Path, settings: dict[str, Any], inputs: dict[str, Any]) -> None:
-        self.out = out
-        known = runs.read(out)
-        if known is not None:
-            runs.compare(known["settings"], settings, out)
-            runs.compare(known["inputs"], inputs, out)
-        self.is_complete = known is not None and known["state"] == "complete"
-        if self.is_complete:
-            return
-        self._start = time.monotonic()
-        self._session = runs.provenance(batches=0, wall_seconds=0.0)
-        self._diary = {
-            "format": 1,
-            "state": "running",
-            "settings": settings,
-            "inputs": inputs,
-            "records_sha256": None,
-            "sessions": [*(known["sessions"] if known else []), self._session],
-        }
-        self.parts = out / "parts"
-        out.mkdir(parents=True, exist_ok=True)
-        runs.write_json(out / "provenance.json", self._diary)
-        self.parts.mkdir(exist_ok=True)
-        for stray in (*out.glob(".*.part"), *self.parts.glob(".*.part")):
-            stray.unlink()
+    def __init__(self, session: runs.Session) -> None:
+        self._session, self._made = session, 0
 
     def read(self, number: int, like: Tensor) -> Tensor | None:
         """Return the attacks of a batch, or None if they are still to be made."""
@@ -338,26 +341,20 @@ class _Shelf:
         packed = _packed(made)
         data = safetensors.torch.save({"images": packed}, {"sha256": runs.digest([packed])})
         runs.write(self._part(number), data)
-        self._session["batches"] += 1
-        self._note()
+        self._made += 1
+        self._session.note(batches=self._made)
 
     def complete(self, pool: RobustDataset) -> None:
         """Write the whole, and throw away the parts."""
         tensors = {name: value.cpu().contiguous() for name, value in pool._asdict().items()}
         tensors["images"] = _packed(pool.images)
         data = safetensors.torch.save(tensors)
-        runs.write(self.out / "robust.safetensors", data)
-        self._diary.update(state="complete", records_sha256=hashlib.sha256(data).hexdigest())
-        self._note()
-        shutil.rmtree(self.parts)
-
-    def _note(self) -> None:
-        """Write the diary, with the time that this session has taken so far."""
-        self._session["wall_seconds"] = time.monotonic() - self._start
-        runs.write_json(self.out / "provenance.json", self._diary)
+        runs.write(self._session.out / "robust.safetensors", data)
+        self._session.complete(hashlib.sha256(data).hexdigest())
+        shutil.rmtree(self._session.out / "parts")
 
     def _part(self, number: int) -> Path:
-        return self.parts / f"{number:06d}.safetensors"
+        return self._session.out / "parts" / f"{number:06d}.safetensors"
 
 
 # ----------------------------------------------------------------------------- Algorithm 3
@@ -517,7 +514,7 @@ def replicates(
         "mixed_precision": mixed_precision,
     }
     inputs = {
-        "model_sha256": runs.weights(model),
+        **_identity(model),
         "robust_sha256": runs.digest(data),
         "test_sha256": runs.digest([images, labels]),
         "ids_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest(),
@@ -727,6 +724,11 @@ def _precision(mixed: bool, device: torch.device) -> AbstractContextManager[Any]
 def _deterministic() -> AbstractContextManager[Any]:
     """Let the GPU compute the same each time."""
     return torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False)
+
+
+def _identity(model: nn.Module) -> dict[str, str]:
+    """Return the fingerprints of a model."""
+    return {"model_sha256": runs.weights(model), "model_form_sha256": runs.form(model)}
 
 
 def _settings(learning_rate: float, batch_size: int, weighting: str) -> dict[str, Any]:

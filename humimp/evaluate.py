@@ -10,7 +10,6 @@ import inspect
 import json
 import os
 import re
-import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import (
@@ -208,27 +207,15 @@ def run(
     )
     plan = replace(sent, model=made["model"], measures=dict(made["measures"]))
     packed = batches.pack(sent) if isinstance(executor, ProcessPoolExecutor) else sent
-    with runs.alone(folder):
-        if runs.read(folder) != known:
-            raise ValueError(
-                f"{folder}: another process has worked in this folder meanwhile; run again"
-            )
+    with runs.alone(folder, known):
         parts = _read_parts(folder, plan, data.ids, batch_size)
-        session = runs.provenance(
+        session = runs.Session(
+            folder, known, settings, inputs, ("parts", "images"),
             checkpoints=_checkpoints(),
             device=batches.device_name(batches.device(plan.model)),
             executor=None if executor is None else type(executor).__name__,
             batches=0,
-            wall_seconds=0.0,
-        )
-        diary = {
-            "format": 1,
-            "state": "running",
-            "settings": settings,
-            "inputs": inputs,
-            "records_sha256": None,
-            "sessions": [*(known["sessions"] if known else []), session],
-        }
+        )  # fmt: skip
         slices = dict(enumerate(_slices(len(data.ids), batch_size)))
         todo = (data.batch(index, rows) for index, rows in slices.items() if index not in parts)
         if executor is None:
@@ -236,23 +223,17 @@ def run(
         else:
             attacked = _sent_out(plan, packed, todo, executor)
         devices = set()
-        runs.begin(folder, diary)
-        start = time.monotonic()
         kept = sum(map(len, parts.values()))
         with progress.bar(plan.name, len(data.ids), done=kept) as shown, closing(attacked):
-            for index, done in attacked:
+            for number, (index, done) in enumerate(attacked, start=1):
                 _write(folder, index, done)
                 parts[index] = done.records
                 devices.add(done.device)
-                session["batches"] += 1
-                session["device"] = ", ".join(sorted(devices))
-                session["wall_seconds"] = time.monotonic() - start
-                runs.write_json(folder / "provenance.json", diary)
+                session.note(batches=number, device=", ".join(sorted(devices)))
                 shown.update(len(done.records))
         whole = runs.to_parquet(pd.concat([parts[i] for i in sorted(parts)], ignore_index=True))
         runs.write(folder / "records.parquet", whole)
-        diary.update(state="complete", records_sha256=hashlib.sha256(whole).hexdigest())
-        runs.write_json(folder / "provenance.json", diary)
+        session.complete(hashlib.sha256(whole).hexdigest())
         return load(folder)
 
 

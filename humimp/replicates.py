@@ -12,7 +12,6 @@ as it has them, the second last, each whole or not at all.
 
 import io
 import os
-import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -100,36 +99,31 @@ def run(
     folder, seeds = Path(out), _seeds(seeds)
     known = runs.read(folder)
     if known is not None:
+        inputs = runs.comparable(inputs, known["inputs"])
         runs.compare(known["settings"], dict(settings), folder)
-        runs.compare(known["inputs"], dict(inputs), folder)
-    parts = {seed: _read(folder, seed) for seed in seeds if _part(folder, seed).exists()}
+        runs.compare(known["inputs"], inputs, folder)
     groups = [seeds[start : start + together] for start in range(0, len(seeds), together)]
-    todo = [group for group in groups if not all(seed in parts for seed in group)]
-    if todo or known is None or known["state"] != "complete":
-        session = runs.provenance(**dict(about or {}), replicates=0, wall_seconds=0.0)
-        diary = {
-            "format": 1,
-            "state": "running",
-            "settings": dict(settings),
-            "inputs": dict(inputs),
-            "records_sha256": None,
-            "sessions": [*(known["sessions"] if known else []), session],
-        }
-        _begin(folder, diary)
-        start = time.monotonic()
-        kept = len(seeds) - sum(map(len, todo))
+    if known is not None and known["state"] == "complete":
+        parts = _parts(folder, seeds)
+        if len(parts) == len(seeds):
+            return _joined(parts, seeds)
+    with runs.alone(folder, known):
+        parts = _parts(folder, seeds)
+        todo = [group for group in groups if not all(seed in parts for seed in group)]
+        session = runs.Session(
+            folder, known, settings, inputs, ("models", "parts"), **dict(about or {}), replicates=0
+        )
+        kept, made = len(seeds) - sum(map(len, todo)), 0
         each = _each(train, todo, executor)
         with progress.bar("training", len(seeds), done=kept, unit="model") as shown, closing(each):
             for group, done in each:
                 for seed, trained in zip(group, done, strict=True):
                     if seed not in parts:
                         parts[seed] = _write(folder, seed, trained, ids, labels)
-                        session["replicates"] += 1
+                        made += 1
                     shown.update()
-                session["wall_seconds"] = time.monotonic() - start
-                runs.write_json(folder / "provenance.json", diary)
-        diary["state"] = "complete"
-        runs.write_json(folder / "provenance.json", diary)
+                session.note(replicates=made)
+        session.complete()
     return _joined(parts, seeds)
 
 
@@ -193,16 +187,6 @@ def _each(
     yield from executors.as_they_come(executor, train, ((group, (group,)) for group in groups))
 
 
-def _begin(folder: Path, diary: dict[str, Any]) -> None:
-    """Make the folders, write the diary, and clear what an interrupted write left there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    runs.write_json(folder / "provenance.json", diary)
-    for one in (folder, folder / "models", folder / "parts"):
-        one.mkdir(exist_ok=True)
-        for stray in one.glob(".*.part"):
-            stray.unlink()
-
-
 def _write(
     folder: Path, seed: int, trained: Trained, ids: Sequence[str], labels: Tensor
 ) -> pd.DataFrame:
@@ -219,6 +203,11 @@ def _write(
     records.to_parquet(data, index=False, compression="zstd", write_page_checksum=True)
     runs.write(_part(folder, seed), data.getvalue())
     return records
+
+
+def _parts(folder: Path, seeds: Sequence[int]) -> dict[int, pd.DataFrame]:
+    """Read the records that are there already."""
+    return {seed: _read(folder, seed) for seed in seeds if _part(folder, seed).exists()}
 
 
 def _read(folder: Path, seed: int) -> pd.DataFrame:

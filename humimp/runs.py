@@ -24,6 +24,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -233,7 +234,7 @@ def compare(known: Any, asked: Any, out: Path) -> None:
         )
 
 
-def comparable(asked: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+def comparable(asked: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out the fingerprints that an older diary, whose ``known`` ones are given, lacks."""
     return {key: value for key, value in asked.items() if key in known or key not in LATER}
 
@@ -242,7 +243,7 @@ def comparable(asked: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def alone(out: Path) -> Iterator[None]:
+def alone(out: Path, known: dict[str, Any] | None) -> Iterator[None]:
     """Keep other processes out of a run's folder, which is made if need be.
 
     The system lets go of the lock when this process ends, however it does. Without locks, as on
@@ -252,11 +253,13 @@ def alone(out: Path) -> Iterator[None]:
     ----------
     out
         The folder.
+    known
+        Its diary, as it was read before.
 
     Raises
     ------
     ValueError
-        If another process works there.
+        If another process works there, or has changed the diary since.
     OSError
         If the folder cannot be written to.
     """
@@ -267,6 +270,10 @@ def alone(out: Path) -> Iterator[None]:
     except OSError as error:
         raise _cannot_write(error, path) from error
     try:
+        if read(out) != known:
+            raise ValueError(
+                f"{out}: another process has worked in this folder meanwhile; run again"
+            )
         yield
     finally:
         if descriptor is not None:
@@ -275,14 +282,62 @@ def alone(out: Path) -> Iterator[None]:
             os.close(descriptor)
 
 
-def begin(out: Path, diary: dict[str, Any]) -> None:
-    """Make a run's folders, write its diary, and clear what an interrupted write left there."""
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "provenance.json", diary)  # first: it is what tells a run's folder from others
-    for folder in (out, out / "parts", out / "images"):
-        folder.mkdir(exist_ok=True)
-        for stray in folder.glob(".*.part"):
-            stray.unlink()
+class Session:
+    """A stretch of work on a run: makes its folders, and keeps its diary up to date.
+
+    Parameters
+    ----------
+    out
+        The run's folder; see :func:`alone`.
+    known
+        Its diary, None where nothing has been run yet.
+    settings, inputs
+        As JSON: what the records depend on.
+    folders
+        Names of the folders in it.
+    **about
+        What else to say of this session, such as counts of what it did.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        known: dict[str, Any] | None,
+        settings: Mapping[str, Any],
+        inputs: Mapping[str, Any],
+        folders: Sequence[str] = ("parts",),
+        **about: Any,
+    ) -> None:
+        self.out = out
+        self.entry = provenance(**about, wall_seconds=0.0)
+        self._start = time.monotonic()
+        self._diary = {
+            "format": 1,
+            "state": "running",
+            "settings": dict(settings),
+            "inputs": dict(inputs),
+            "records_sha256": None,
+            "sessions": [*(known["sessions"] if known else []), self.entry],
+        }
+        out.mkdir(parents=True, exist_ok=True)
+        self._write()  # first: it is what tells a run's folder from others
+        for folder in (out, *(out / name for name in folders)):
+            folder.mkdir(exist_ok=True)
+            for stray in folder.glob(".*.part"):  # of a write that was interrupted
+                stray.unlink()
+
+    def note(self, **about: Any) -> None:
+        """Write down what is done by now, and the time that it took."""
+        self.entry.update(about, wall_seconds=time.monotonic() - self._start)
+        self._write()
+
+    def complete(self, records_sha256: str | None = None) -> None:
+        """Write down that all is there."""
+        self._diary.update(state="complete", records_sha256=records_sha256)
+        self.note()
+
+    def _write(self) -> None:
+        write_json(self.out / "provenance.json", self._diary)
 
 
 def write(path: Path, data: bytes) -> None:

@@ -36,6 +36,13 @@ def network(seed: int = 0) -> nn.Module:
         return nn.Sequential(*layers).double().eval()
 
 
+def bent() -> nn.Module:
+    """Return the network with the same weights and another activation."""
+    model = network()
+    model[2] = nn.Tanh().eval()
+    return model
+
+
 def data(n: int = N, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Return random 8-bit images and labels."""
     generator = torch.Generator().manual_seed(seed)
@@ -119,7 +126,8 @@ def listing_3(
 
 def made(**options: Any) -> dro.RobustDataset:
     given = {"learning_rate": 0.02, "rounds": 2, "seed": 5, "batch_size": 3} | options
-    return dro.robust_dataset(network(), *data(), given.pop("attack", pgd), **given)
+    model, attack = given.pop("model", network()), given.pop("attack", pgd)
+    return dro.robust_dataset(model, *data(), attack, **given)
 
 
 def same(one: dro.RobustDataset, other: dro.RobustDataset) -> bool:
@@ -420,20 +428,30 @@ def test_a_folder_of_another_data_set_is_refused(tmp_path):
     with pytest.raises(ValueError, match="weighting: 'normalized' in the folder, 'sampling' now"):
         made(out=tmp_path, weighting="sampling")
     with pytest.raises(ValueError, match="model_sha256"):
-        dro.robust_dataset(
-            network(1),
-            *data(),
-            pgd,
-            learning_rate=0.02,
-            rounds=2,
-            seed=5,
-            batch_size=3,
-            out=tmp_path,
-        )
+        made(out=tmp_path, model=network(1))
     with pytest.raises(ValueError, match="options"):
         made(out=tmp_path, options={"steps": 2})
+    with pytest.raises(ValueError, match=r"model_form_sha256: '.*' in the folder, '.*' now"):
+        made(out=tmp_path, model=bent())
     with pytest.raises(ValueError, match="no adversarial data set here"):
         dro.load(tmp_path / "nothing")
+
+
+def test_a_diary_from_before_forms_were_known_is_accepted(tmp_path):
+    wanted, path = made(out=tmp_path), tmp_path / "provenance.json"
+    diary = json.loads(path.read_text())
+    del diary["inputs"]["model_form_sha256"]
+    path.write_text(json.dumps(diary))
+    assert same(made(out=tmp_path, model=bent()), wanted)
+
+
+def test_only_one_process_works_in_a_folder(tmp_path):
+    with (
+        runs.alone(tmp_path, None),
+        pytest.raises(ValueError, match="another process works in this folder"),
+    ):
+        made(out=tmp_path)
+    made(out=tmp_path)
 
 
 def test_damage_is_found(tmp_path, monkeypatch):

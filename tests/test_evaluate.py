@@ -431,7 +431,7 @@ def test_forked_processes_do_not_hold_the_lock(tmp_path: Path) -> None:
         "import os, sys, time\n"
         "from pathlib import Path\n"
         "from humimp import runs\n"
-        "with runs.alone(Path(sys.argv[1])):\n"
+        "with runs.alone(Path(sys.argv[1]), None):\n"
         "    child = os.fork()\n"
         "    if child == 0:\n"
         "        sys.stdin.readline()\n"
@@ -449,7 +449,7 @@ def test_forked_processes_do_not_hold_the_lock(tmp_path: Path) -> None:
         child = int(parent.stdout.readline())
         parent.wait()
         os.kill(child, 0)  # it is still there
-        with evaluate.runs.alone(tmp_path):
+        with evaluate.runs.alone(tmp_path, None):
             pass
 
 

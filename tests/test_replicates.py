@@ -39,6 +39,13 @@ def network(*first: nn.Module) -> nn.Module:
         return nn.Sequential(*first, *layers, nn.Linear(12, CLASSES)).double().eval()
 
 
+def bent() -> nn.Module:
+    """Return the network with the same weights and another activation."""
+    model = network()
+    model[2] = nn.Tanh().eval()
+    return model
+
+
 def robust(n: int = 8) -> dro.RobustDataset:
     """Return random images as a robust data set, with weights that grow."""
     generator = torch.Generator().manual_seed(0)
@@ -399,6 +406,7 @@ def test_a_folder_of_other_replicates_is_refused(tmp_path):
         ("passes: 2 in the folder, 1 now", {"passes": 1}),
         ("weighting: 'normalized' in the folder, 'literal' now", {"weighting": "literal"}),
         ("model_sha256", {"model": network(nn.Identity())}),
+        ("model_form_sha256: '.*' in the folder, '.*' now", {"model": bent()}),
         ("robust_sha256", {"robust": data._replace(weights=data.weights + 1)}),
         ("test_sha256", {"test": (images / 2, labels, ids)}),
         ("ids_sha256", {"test": (images, labels, ids[::-1])}),
@@ -408,6 +416,26 @@ def test_a_folder_of_other_replicates_is_refused(tmp_path):
             train(tmp_path, seeds=[0, 1], **options)
     with pytest.raises(ValueError, match="no replicates here"):
         replicates.load(tmp_path / "nothing")
+
+
+def test_a_diary_from_before_forms_were_known_is_accepted(tmp_path):
+    path = tmp_path / "provenance.json"
+    train(tmp_path, seeds=[0])
+    diary = json.loads(path.read_text())
+    del diary["inputs"]["model_form_sha256"]
+    path.write_text(json.dumps(diary))
+    train(tmp_path, seeds=[0, 1], model=bent())
+    assert "model_form_sha256" not in json.loads(path.read_text())["inputs"]
+
+
+def test_only_one_process_works_in_a_folder(tmp_path):
+    with (
+        runs.alone(tmp_path, None),
+        pytest.raises(ValueError, match="another process works in this folder"),
+    ):
+        train(tmp_path, seeds=[0])
+    assert not list(tmp_path.rglob("*.parquet"))
+    train(tmp_path, seeds=[0])
 
 
 def test_damage_is_found_and_mended(tmp_path):

@@ -79,7 +79,7 @@ def embed(features: Features, images: Tensor) -> Tensor:
         raise ValueError(
             f"features: expected one vector per image, shape ({len(images)}, D), got {shape}"
         )
-    if not bool(torch.isfinite(found.detach()).all()):
+    if not checks.finite(found):
         raise ValueError("features: NaN or infinite values; expected finite ones for every image")
     if images.requires_grad and not found.requires_grad:
         raise lost(FEATURES)

@@ -53,7 +53,7 @@ class Doubts:
     def add(self, check: Callable[..., object], values: Tensor, *about: Any) -> None:
         """Have ``check(values, *about)`` called with the next answer, if values are not finite."""
         values = values.detach()
-        self._open.append((values.isfinite().all()[None], partial(check, values, *about)))
+        self._open.append((checks.finite(values)[None], partial(check, values, *about)))
 
     def settle(self, *answer: Tensor) -> list[bool]:
         """Read an answer, a boolean vector, and complain about what was not finite before it."""
@@ -198,7 +198,8 @@ def unit(gradient: Tensor) -> Tensor:
     underflow in float32.
     """
     each = (1, 2, 3)
-    peak = torch.linalg.vector_norm(gradient, torch.inf, each, keepdim=True)
+    low, high = gradient.amin(each, keepdim=True), gradient.amax(each, keepdim=True)
+    peak = torch.maximum(high, -low)
     scaled = gradient / torch.where(peak > 0, peak, 1)
     length = torch.linalg.vector_norm(scaled, dim=each, keepdim=True)
     return scaled.div_(torch.where(length > 0, length, 1))
