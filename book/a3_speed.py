@@ -80,6 +80,7 @@ glue("n_rows", len(rows))
 slower = [f"{name} ({ratio:.2f})" for name, ratio in rows if ratio < 1]
 glue("slower", "; ".join(slower) or "none")
 glue("n_slower", len(slower))
+glue("algorithm1_machine", records["algorithm1"]["machine"])
 for key, name in {"algorithm1": "algorithm1", "small": "algorithm1_small"}.items():
     glue(f"{key}_ratio", records[name]["listing_takes"]["humimp"])
     glue(f"{key}_reduced", records[name]["listing_takes"][REDUCED])
@@ -112,7 +113,7 @@ glue("unequal", ", ".join(unequal) or "none")
 # **Table E22.** The sides of each comparison that were measured turn by turn, ours in grey with ratio 1: seconds per image, for Algorithm 3 per model (median over turns), ratio to ours, peak memory of a process that does this alone, and the share of the machine's rate in a matrix product in float32, which a run can slightly exceed, and bfloat16 clearly.
 # ```
 #
-# - **Algorithm 1** against its listing as one would write it on piq's PieAPP, one image at a time: {glue:text}`algorithm1_ratio:.2f` times at PieAPP's full width, {glue:text}`algorithm1_reduced:.2f` times where the convolutions of PieAPP take factors rounded to bfloat16 (`precision="bfloat16"`), for which this processor has instructions.
+# - **Algorithm 1** against its listing as one would write it on piq's PieAPP, one image at a time: {glue:text}`algorithm1_ratio:.2f` times at PieAPP's full width, {glue:text}`algorithm1_reduced:.2f` times where the convolutions of PieAPP take factors rounded to bfloat16 (`precision="bfloat16"`), for which that machine ({glue:text}`algorithm1_machine`) has instructions.
 #   The outcome is the same: as many successes, the same number of steps for each image, $L_2$ within {glue:text}`algorithm1_apart:.1f` %. With PieAPP-small the ratios are {glue:text}`small_ratio:.2f` and {glue:text}`small_reduced:.2f`: the classifier is most of the work there, and at the paper's settings an image takes one or two steps, which leave little to reuse.
 # - **PGD** with early stop on {glue:text}`n_pgd` images: torchattacks takes {glue:text}`torchattacks_ratio:.0f` times as long and foolbox {glue:text}`foolbox_ratio:.0f` times, because neither lets images go that are done. Step by step, at equal numbers of steps, they are at {glue:text}`torchattacks_equal:.2f` and {glue:text}`foolbox_equal:.2f`: the same arithmetic takes the same time.
 # - **Algorithms 2 and 3**: Algorithm 2 takes {glue:text}`listing_2:.0f` times as long as listed, an image at a time, as in batches; by Algorithm 3 a model takes {glue:text}`listing_3:.0f` times as long as listed as when {glue:text}`n_models` are trained together in batches.
