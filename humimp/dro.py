@@ -149,7 +149,8 @@ def robust_dataset(
     ------
     ValueError
         For bad input (see `humimp.checks`); an attack that returns something else than images; θ
-        that is no longer finite; a folder that holds something else, or damaged files.
+        that is no longer finite; a folder that holds something else, or damaged files, or in which
+        another process works.
     """
     learning_rate, batch_size = _check(model, learning_rate, batch_size, weighting)
     checks.images(images)
@@ -476,7 +477,8 @@ def replicates(
     Raises
     ------
     ValueError
-        For bad input; a folder that holds replicates with other settings, or damaged files.
+        For bad input; a folder that holds replicates with other settings, or damaged files, or in
+        which another process works.
     OSError
         If a file cannot be written. Call again to go on.
 

@@ -87,7 +87,8 @@ def run(
     Raises
     ------
     ValueError
-        If there are no seeds or one comes twice; if the folder holds other runs, or damaged files.
+        If there are no seeds or one comes twice; if the folder holds other runs, or damaged files,
+        or another process works in it.
     OSError
         If a file cannot be written. Call again to go on.
 
@@ -102,13 +103,12 @@ def run(
         inputs = runs.comparable(inputs, known["inputs"])
         runs.compare(known["settings"], dict(settings), folder)
         runs.compare(known["inputs"], inputs, folder)
-    groups = [seeds[start : start + together] for start in range(0, len(seeds), together)]
-    if known is not None and known["state"] == "complete":
-        parts = _parts(folder, seeds)
-        if len(parts) == len(seeds):
-            return _joined(parts, seeds)
+    there = all(_part(folder, seed).exists() for seed in seeds)
+    if known is not None and known["state"] == "complete" and there:
+        return _joined(_parts(folder, seeds), seeds)
     with runs.alone(folder, known):
         parts = _parts(folder, seeds)
+        groups = [seeds[start : start + together] for start in range(0, len(seeds), together)]
         todo = [group for group in groups if not all(seed in parts for seed in group)]
         session = runs.Session(
             folder, known, settings, inputs, ("models", "parts"), **dict(about or {}), replicates=0

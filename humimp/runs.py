@@ -288,7 +288,7 @@ class Session:
     Parameters
     ----------
     out
-        The run's folder; see :func:`alone`.
+        The run's folder, from :func:`alone`.
     known
         Its diary, None where nothing has been run yet.
     settings, inputs
@@ -309,7 +309,7 @@ class Session:
         **about: Any,
     ) -> None:
         self.out = out
-        self.entry = provenance(**about, wall_seconds=0.0)
+        self._entry = provenance(**about, wall_seconds=0.0)
         self._start = time.monotonic()
         self._diary = {
             "format": 1,
@@ -317,9 +317,8 @@ class Session:
             "settings": dict(settings),
             "inputs": dict(inputs),
             "records_sha256": None,
-            "sessions": [*(known["sessions"] if known else []), self.entry],
+            "sessions": [*(known["sessions"] if known else []), self._entry],
         }
-        out.mkdir(parents=True, exist_ok=True)
         self._write()  # first: it is what tells a run's folder from others
         for folder in (out, *(out / name for name in folders)):
             folder.mkdir(exist_ok=True)
@@ -328,7 +327,7 @@ class Session:
 
     def note(self, **about: Any) -> None:
         """Write down what is done by now, and the time that it took."""
-        self.entry.update(about, wall_seconds=time.monotonic() - self._start)
+        self._entry.update(about, wall_seconds=time.monotonic() - self._start)
         self._write()
 
     def complete(self, records_sha256: str | None = None) -> None:
