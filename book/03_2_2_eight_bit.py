@@ -14,7 +14,7 @@
 # # 3.2.2 An attack that minds the rounding
 #
 # The {doc}`last page <03_2_1_rounding>` finds that cutting off fractions of a level, in every step, makes nearly all of PGD's $L_2$ distance, and at least costs Algorithm 1 what one such cut does. This page gives the attack that the paper could have had instead: it tries the image *as it will be saved*, and once that one fools the classifier, spends a few more passes on coming nearer to the original.
-# It is set beside the paper's reading and the nearest rivals (Table E4, Figure E6), asked what a perceptual ground cost adds, and put under two mild defences. **The ground cost on this page is {glue:text}`cost`, {glue:text}`stand_in`, and {glue:text}`classifier` {glue:text}`is_classifier`.** The attack is not in the paper.
+# It is set beside the paper's reading and the nearest rivals (Table E6, Figure E6), asked what a perceptual ground cost adds, and put under two mild defences. **The ground cost on this page is {glue:text}`cost`, {glue:text}`stand_in`, and {glue:text}`classifier` {glue:text}`is_classifier`.** The attack is not in the paper.
 
 # %% tags=["parameters"]
 run = "yours"  # "yours" computes, "reference" shows the committed results
@@ -265,7 +265,7 @@ for key, name in {**places, "perc_al": "PerC_AL", "none": "No attack"}.items():
 # ```{glue:figure} tab_eight_bit
 # :name: "tab-eight-bit"
 #
-# **Table E4.** The 8-bit aware attack, its climb alone, its exchange with all places alike ($p = 0$), and its rivals, on the {glue:text}`n` of {glue:text}`n_images` photographs that {glue:text}`classifier` classifies correctly ({glue:text}`size` × {glue:text}`size` pixels). *Ours (a = 0)* is Algorithm 1 as the paper reads it, with ground cost {glue:text}`cost`, {glue:text}`stand_in`; in the last row the same cost decides what an exchange keeps.
+# **Table E6.** The 8-bit aware attack, its climb alone, its exchange with all places alike ($p = 0$), and its rivals, on the {glue:text}`n` of {glue:text}`n_images` photographs that {glue:text}`classifier` classifies correctly ({glue:text}`size` × {glue:text}`size` pixels). *Ours (a = 0)* is Algorithm 1 as the paper reads it, with ground cost {glue:text}`cost`, {glue:text}`stand_in`; in the last row the same cost decides what an exchange keeps.
 # DDN takes {glue:text}`ddn_steps` steps (its authors: 100 to 1000), PerC_AL {glue:text}`perc_al_steps` (1000). $c_0$ is {glue:text}`cost` at the saved image. Success is asked of the saved image; distances are means over the successes; bold: the smallest. Not in the paper.
 # ```
 #
@@ -286,7 +286,7 @@ for key, name in {**places, "perc_al": "PerC_AL", "none": "No attack"}.items():
 # ```{glue:figure} fig_reach
 # :name: "fig-reach"
 #
-# **Figure E6.** On how many of the {glue:text}`n` photographs of {ref}`Table E4 <tab-eight-bit>` each attack succeeds with an LPIPS (above) or DISTS (below) of at most what the axis says. Further to the left is nearer to the originals; the mark is where half of the successes are reached. One photograph is {glue:text}`grain:.1f` percentage points. Ground cost {glue:text}`cost`, {glue:text}`stand_in`.
+# **Figure E6.** On how many of the {glue:text}`n` photographs of {ref}`Table E6 <tab-eight-bit>` each attack succeeds with an LPIPS (above) or DISTS (below) of at most what the axis says. Further to the left is nearer to the originals; the mark is where half of the successes are reached. One photograph is {glue:text}`grain:.1f` percentage points. Ground cost {glue:text}`cost`, {glue:text}`stand_in`.
 # ```
 #
 # A mean over photographs is mostly that of the few hard ones; a curve shows all of them. At an LPIPS of {glue:text}`eight_median_lpips:.2f`, where the 8-bit aware attack has half of its successes, {glue:text}`rival` has succeeded on {glue:text}`rival_share:.0f` % of the photographs and the paper's reading on {glue:text}`ours_share:.0f` %.
@@ -359,7 +359,7 @@ glue("large_says", large_says)
 # ```{glue:figure} large_tab_eight_bit
 # :name: "tab-eight-bit-large"
 #
-# **Table E5.** The 8-bit aware attack and its rivals in the **reference run at the paper's settings**, whichever run is shown above: rows of {ref}`Table E1 <tab-1-large>`, which has all of them. The ground cost of ours is PieAPP-small, a stand-in for PieAPP.
+# **Table E7.** The 8-bit aware attack and its rivals in the **reference run at the paper's settings**, whichever run is shown above: rows of {ref}`Table E1 <tab-1-large>`, which has all of them. The ground cost of ours is PieAPP-small, a stand-in for PieAPP.
 # ```
 #
 # {glue:text}`large_says`

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 3.2.3 Does it hold on other networks?
 #
-# {ref}`Table 1 <tab-1>` is about one classifier. This page repeats it on {glue:text}`n_networks`, {glue:text}`names`, asks of each what holds of the paper's first claim ({ref}`Table E6 <tab-networks>`, {ref}`Table E7 <tab-verdicts>`), and shows whether an image that was made to mislead one of them misleads the others, which the attack has never seen
+# {ref}`Table 1 <tab-1>` is about one classifier. This page repeats it on {glue:text}`n_networks`, {glue:text}`names`, asks of each what holds of the paper's first claim ({ref}`Table E8 <tab-networks>`, {ref}`Table E9 <tab-verdicts>`), and shows whether an image that was made to mislead one of them misleads the others, which the attack has never seen
 # ({ref}`Figure E7 <fig-transfer>`). **The ground cost on this page is {glue:text}`cost`, {glue:text}`stand_in`.** Neither the tables nor the figure are in the paper.
 
 # %% tags=["parameters"]
@@ -268,14 +268,14 @@ glue("everywhere", "holds" if found["claim"].all() else "does not hold")
 # ```{glue:figure} tab_networks
 # :name: "tab-networks"
 #
-# **Table E6.** {ref}`Table 1 <tab-1>` on {glue:text}`n_networks`: success and mean distances on the photographs that each classifies correctly, of {glue:text}`n_images` ({glue:text}`n_correct`), {glue:text}`size` × {glue:text}`size` pixels. **What was reduced:** the paper has {glue:text}`paper_images` photographs at {glue:text}`paper_size` × {glue:text}`paper_size`. Ground cost of
+# **Table E8.** {ref}`Table 1 <tab-1>` on {glue:text}`n_networks`: success and mean distances on the photographs that each classifies correctly, of {glue:text}`n_images` ({glue:text}`n_correct`), {glue:text}`size` × {glue:text}`size` pixels. **What was reduced:** the paper has {glue:text}`paper_images` photographs at {glue:text}`paper_size` × {glue:text}`paper_size`. Ground cost of
 # ours: **{glue:text}`cost`, {glue:text}`stand_in`**. Steps: {glue:text}`own_steps`. Left out: {glue:text}`left_out`. Bold: the smallest distance of a column on a network. Not in the paper.
 # ```
 #
 # ```{glue:figure} tab_verdicts
 # :name: "tab-verdicts"
 #
-# **Table E7.** The same records, asked what holds. *Attacked*: how many photographs. *Ours least of the paper's rows*: whether ours at $a = $ {glue:text}`a_least` has both the smallest LPIPS and the smallest DISTS among the paper's seven, as the paper claims. *Least*: which of all rows has the smallest mean. *8-bit aware ÷ ours*: its mean distance as a share of that of ours at
+# **Table E9.** The same records, asked what holds. *Attacked*: how many photographs. *Ours least of the paper's rows*: whether ours at $a = $ {glue:text}`a_least` has both the smallest LPIPS and the smallest DISTS among the paper's seven, as the paper claims. *Least*: which of all rows has the smallest mean. *8-bit aware ÷ ours*: its mean distance as a share of that of ours at
 # $a = $ {glue:text}`a_least`; the aims are 0.167 for $L_2$, 0.1 for LPIPS and 0.25 for DISTS. *Transfer*: the mean of ours over the other networks in {ref}`Figure E7 <fig-transfer>`, at $a = $ {glue:text}`a_least` and at $a = $ {glue:text}`a_most`. Not in the paper.
 # ```
 #
@@ -296,7 +296,7 @@ glue("fig_transfer", transfer(records, titles), display=True)
 # :name: "fig-transfer"
 #
 # **Figure E7.** Transfer: the share of attacked photographs, in percent, on which a network's answer to the saved attack differs from its answer to the original. A panel for each network that was attacked, a column for each that was asked; framed in orange: the network itself, where the share is the success rate. Unattacked photographs would be at 0. One photograph is
-# {glue:text}`grain:.0f` percentage points. Photographs, sizes and ground cost as in {ref}`Table E6 <tab-networks>`. Not in the paper.
+# {glue:text}`grain:.0f` percentage points. Photographs, sizes and ground cost as in {ref}`Table E8 <tab-networks>`. Not in the paper.
 # ```
 #
 # An attack that stops at the boundary of one network has no reason to lie beyond that of another. Confidence takes it further: from $a = $ {glue:text}`a_least` to $a = $ {glue:text}`a_most` the transfer of ours goes from {glue:text}`weak:.0f` to {glue:text}`strong:.0f` %, on average over the networks, and it grows on {glue:text}`grows`. Most is transferred, of the attacks {glue:text}`most`. The mean
@@ -349,14 +349,14 @@ if scale is not None:
 # ```{glue:figure} large_tab_networks
 # :name: "tab-networks-large"
 #
-# **Table E6b.** Table 1 on {glue:text}`large_n_networks` in the **reference run at the paper's settings**: success and mean distances on the photographs that each network classifies correctly, of {glue:text}`large_n_images` of the paper's ({glue:text}`large_n_correct`), {glue:text}`large_size` × {glue:text}`large_size` pixels. **What was reduced:** the paper has {glue:text}`paper_images` photographs. Ground cost of ours:
+# **Table E8b.** Table 1 on {glue:text}`large_n_networks` in the **reference run at the paper's settings**: success and mean distances on the photographs that each network classifies correctly, of {glue:text}`large_n_images` of the paper's ({glue:text}`large_n_correct`), {glue:text}`large_size` × {glue:text}`large_size` pixels. **What was reduced:** the paper has {glue:text}`paper_images` photographs. Ground cost of ours:
 # **{glue:text}`large_cost`, {glue:text}`large_stand_in`**. Steps: {glue:text}`large_own_steps`, the others as in the paper. Bold: the smallest distance of a column on a network. Not in the paper.
 # ```
 #
 # ```{glue:figure} large_tab_verdicts
 # :name: "tab-verdicts-large"
 #
-# **Table E7b.** The records of {ref}`Table E6b <tab-networks-large>`, the **reference run at the paper's settings**, asked what holds. *Attacked*: how many photographs. *Ours least of the paper's rows*: whether ours at $a = $ {glue:text}`large_a_least` has both the smallest LPIPS and the smallest DISTS among the paper's seven. *Least*: which of all rows has the smallest mean. *8-bit aware ÷ ours*: its mean distance as a
+# **Table E9b.** The records of {ref}`Table E8b <tab-networks-large>`, the **reference run at the paper's settings**, asked what holds. *Attacked*: how many photographs. *Ours least of the paper's rows*: whether ours at $a = $ {glue:text}`large_a_least` has both the smallest LPIPS and the smallest DISTS among the paper's seven. *Least*: which of all rows has the smallest mean. *8-bit aware ÷ ours*: its mean distance as a
 # share of that of ours at $a = $ {glue:text}`large_a_least`; the aims are 0.167 for $L_2$, 0.1 for LPIPS and 0.25 for DISTS. *Transfer*: the mean of ours over the other networks in {ref}`Figure E7b <fig-transfer-large>`. Ground cost of ours: {glue:text}`large_cost`, {glue:text}`large_stand_in`. Not in the paper.
 # ```
 #
@@ -364,7 +364,7 @@ if scale is not None:
 # :name: "fig-transfer-large"
 #
 # **Figure E7b.** Transfer in the **reference run at the paper's settings**: the share of attacked photographs, in percent, on which a network's answer to the saved attack differs from its answer to the original. A panel for each network that was attacked, a column for each that was asked; framed in orange: the network itself, where the share is the success rate. One photograph is
-# {glue:text}`large_grain:.0f` percentage points. Photographs as in {ref}`Table E6b <tab-networks-large>`; ground cost of ours: {glue:text}`large_cost`, {glue:text}`large_stand_in`. Not in the paper.
+# {glue:text}`large_grain:.0f` percentage points. Photographs as in {ref}`Table E8b <tab-networks-large>`; ground cost of ours: {glue:text}`large_cost`, {glue:text}`large_stand_in`. Not in the paper.
 # ```
 #
 # In this run ours at $a = $ {glue:text}`large_a_least` has the smallest LPIPS and DISTS of the paper's rows on {glue:text}`large_claim` networks, 8-bit aware is below all rows in both on {glue:text}`large_below_all` and meets its three aims on {glue:text}`large_met`. The transfer of ours goes from {glue:text}`large_weak:.0f` % at $a = $ {glue:text}`large_a_least` to {glue:text}`large_strong:.0f` % at $a = $ {glue:text}`large_a_most`.

@@ -407,7 +407,7 @@ glue(
 # ```{glue:figure} tab_rejections
 # :name: "tab-rejections"
 #
-# **Table E8.** How often the F-test at the 5 % level rejects where there is no bias, in percent of {glue:text}`n_deals` **simulated geographies** (± one standard error of the simulation), for three assumptions about the covariance of the countries' accuracies;
+# **Table E10.** How often the F-test at the 5 % level rejects where there is no bias, in percent of {glue:text}`n_deals` **simulated geographies** (± one standard error of the simulation), for three assumptions about the covariance of the countries' accuracies;
 # and the standard deviation of $\hat\beta$. The same {glue:text}`n_images` answers each time. Not in the paper.
 # ```
 
@@ -511,7 +511,7 @@ glue("n_models", paper.N_MODELS)
 # ```{glue:figure} tab_p_values
 # :name: "tab-p-values"
 #
-# **Table E9.** The probabilities of the paper's two t-tests under four readings, with {glue:text}`n_models` models trained with each attack. The last two rows: the degrees of freedom, from 1 to 200, with which the printed statistic and the printed
+# **Table E11.** The probabilities of the paper's two t-tests under four readings, with {glue:text}`n_models` models trained with each attack. The last two rows: the degrees of freedom, from 1 to 200, with which the printed statistic and the printed
 # probability agree, given that both are rounded.
 # ```
 

@@ -14,7 +14,7 @@
 # # 4.2 DRO algorithms
 #
 # This page explains how the paper trains classifiers on its attacks: Algorithm 2 builds one adversarial data set, Algorithm 3 trains many models on it. It then builds the three data sets of {doc}`Section 4.3 <04_3_results>`, on {glue:text}`what_images` with a **simulated geography**,
-# looks at what is in them ({ref}`Figure E11 <fig-pool>`), and tries the readings of what the listings leave open ({ref}`Table E11 <tab-weights>`).
+# looks at what is in them ({ref}`Figure E11 <fig-pool>`), and tries the readings of what the listings leave open ({ref}`Table E13 <tab-weights>`).
 
 # %% tags=["parameters"]
 run = "yours"  # "yours" computes, "reference" shows the committed results
@@ -103,10 +103,10 @@ here = book.start("04_2_dro")
 # - **The weights are huge.** They go up to $T_1 N$: for 50 000 images and three rounds, to 150 000. A learning rate times 150 000 is no learning rate, so $\alpha P_i$ cannot be meant literally with any usual $\alpha$.
 #
 #   Three readings of the weights are an option of the package, `weighting`. *Normalized*, the default: drawn in proportion to $P$, and steps multiplied by $P / \mathbb{E}[P]$, where $\mathbb{E}[P] = \sum P^2 / \sum P$ is the weight that a draw has on average. So they count twice, as in the listing, and a step is $\alpha\nabla\ell$ on average.
-#   Within one pool this is the literal reading at another learning rate, $\alpha / \mathbb{E}[P]$; so is division by the greatest weight. *Literal*: as printed. *Sampling*: the weights decide the drawing alone. {ref}`Table E11 <tab-weights>` shows what each does.
+#   Within one pool this is the literal reading at another learning rate, $\alpha / \mathbb{E}[P]$; so is division by the greatest weight. *Literal*: as printed. *Sampling*: the weights decide the drawing alone. {ref}`Table E13 <tab-weights>` shows what each does.
 # - **One letter, two things.** The appended triple is written $\{x_i', y_i, P_i\}$ while the text says "with weight $P_i = (k-1)N + i$"; a line above, $P_i$ is the weight of the image that was *drawn*. We read them as two: the old weight for the step, the new one for the pool.
 # - **The originals all but disappear.** After $k$ rounds the $N$ originals have total weight $N$, and the attacks have $1 + 2 + \dots + kN \approx k^2N^2/2$. The chance to draw an original is about $2/(k^2 N)$. From the second round on, nearly everything drawn is an attack, so attacks are made on attacks, and the cost $c_0$ is measured
-#   from an image that was already changed. Neither Eq. (4) nor a price on the *total* change covers that. Final models, too, see almost no clean image. {ref}`Table E10 <tab-pool>` counts.
+#   from an image that was already changed. Neither Eq. (4) nor a price on the *total* change covers that. Final models, too, see almost no clean image. {ref}`Table E12 <tab-pool>` counts.
 # - **Weights grow within a round.** The last image of a round weighs $N - 1$ more than the first, only because of its place in the order.
 # - **The attack is not the maximiser.** Algorithm 1 stops as soon as the label changes by the margin $a$ ({doc}`page 3 <03_method>`), so training sees attacks at the decision boundary, not the worst ones at price $\lambda$. The paper does not say which $a$ it trains with; here it is 0, as for PGD.
 # - **Batches.** The listings take images one at a time. Here the images of a batch are attacked, and their gradients taken, at one and the same $\theta$, and the steps of a batch are added up. With a batch of one it is the listing, and the package's tests hold the one against the other.
@@ -218,7 +218,7 @@ glue(
 # ```{glue:figure} tab_pool
 # :name: "tab-pool"
 #
-# **Table E10.** What the three pools hold, round by round; round 0 are the {glue:text}`n_train` originals (**simulated geography**). *Drawn*: the share of Algorithm 3's draws that fall on the round, in percent. *Originals*: how many of the originals the round's images go back to. *$L_2$* and *$c_0$* (here {glue:text}`cost`, × 1000): mean distance from the
+# **Table E12.** What the three pools hold, round by round; round 0 are the {glue:text}`n_train` originals (**simulated geography**). *Drawn*: the share of Algorithm 3's draws that fall on the round, in percent. *Originals*: how many of the originals the round's images go back to. *$L_2$* and *$c_0$* (here {glue:text}`cost`, × 1000): mean distance from the
 # original, so with the changes of all rounds added up; $\Delta E_{00}$: mean colour difference of a pixel.
 # ```
 
@@ -318,12 +318,12 @@ glue("same", "the same" if same < 0.05 else f"the same to {same:.1f} points")
 # ```{glue:figure} tab_readings
 # :name: "tab-weights"
 #
-# **Table E11.** Algorithm 3 under five readings, on PGD's pool ({glue:text}`n_models` models each, tested on {glue:text}`n_images` images; **simulated geography**, {glue:text}`what_images`): how many models diverged, and means over the others.
+# **Table E13.** Algorithm 3 under five readings, on PGD's pool ({glue:text}`n_models` models each, tested on {glue:text}`n_images` images; **simulated geography**, {glue:text}`what_images`): how many models diverged, and means over the others.
 # ```
 
 # %% [markdown]
 # With the literal reading at the same $\alpha$, {glue:text}`literal`. Divided by $\mathbb{E}[P] =$ {glue:text}`average:.0f`, its result is {glue:text}`same` as with normalized weights, as it should be. Apart from the literal reading at $\alpha$, the readings lie {glue:text}`apart:.1f` percentage points of accuracy apart, and {glue:text}`slopes_apart`. So within
-# the pool of one run the choice matters less for accuracy than the learning rate that it implies. For the slope, the metric of Section 4, it has to be held against what is compared there: PGD's and ours differ by {glue:text}`04_3_results.ipynb::difference_PGD:s` points in {ref}`Table E12 <tab-tests>`. The paper prints neither the reading nor the learning rate.
+# the pool of one run the choice matters less for accuracy than the learning rate that it implies. For the slope, the metric of Section 4, it has to be held against what is compared there: PGD's and ours differ by {glue:text}`04_3_results.ipynb::difference_PGD:s` points in {ref}`Table E14 <tab-tests>`. The paper prints neither the reading nor the learning rate.
 
 # %% [markdown]
 # ## The cost

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 4.3 Results
 #
-# This page states the two hypotheses that the paper tests, and tests them: the slopes of {glue:text}`n_models` models for each of three attacks ({ref}`Figure 5b <fig-5b>`), the t-tests ({ref}`Table E12 <tab-tests>`), and what the paper lacks: a control that is fine-tuned without attacks, and accuracy
+# This page states the two hypotheses that the paper tests, and tests them: the slopes of {glue:text}`n_models` models for each of three attacks ({ref}`Figure 5b <fig-5b>`), the t-tests ({ref}`Table E14 <tab-tests>`), and what the paper lacks: a control that is fine-tuned without attacks, and accuracy
 # beside the slopes ({ref}`Figure E12 <fig-accuracy>`). The images are {glue:text}`what_images` with a **simulated geography**, so the cause of the bias is known, and one can look whether training removed it.
 
 # %% tags=["parameters"]
@@ -75,7 +75,7 @@ here = book.start("04_3_results")
 # $$
 #
 # If $H_0$ holds and the model of {doc}`4.1 <04_1_bias_metric>` is right, $F = (\hat\beta_0 / \operatorname{se}(\hat\beta_0))^2$ follows the F-distribution with 1 and 39 degrees of freedom {cite:p}`hahsvaughn2020introduction`. A large $F$ speaks against $H_0$. The paper finds $F = 5.392$ and
-# $\mathbb{P}(f > F) = 0.02554$, below its level of 0.05, and concludes that accuracy depends on income. The numbers agree with each other ({ref}`page 4.1 <tab-p-values>` recomputes them), and the test keeps its level in our trials ({ref}`Table E8 <tab-rejections>`).
+# $\mathbb{P}(f > F) = 0.02554$, below its level of 0.05, and concludes that accuracy depends on income. The numbers agree with each other ({ref}`page 4.1 <tab-p-values>` recomputes them), and the test keeps its level in our trials ({ref}`Table E10 <tab-rejections>`).
 #
 # On this run, with simulated countries, F(1, {glue:text}`df0`) = {glue:text}`f0:.2f`, p {glue:text}`p0`: $H_0$ is {glue:text}`reject0` ({doc}`page 4.1 <04_1_bias_metric>` shows the figure).
 #
@@ -111,7 +111,7 @@ here = book.start("04_3_results")
 # | PerC | 2.95 | 0.00242 | one-sided, 49 degrees of freedom |
 # :::
 #
-# So the tests were one-sided, and either paired or a test with equally few degrees of freedom ({ref}`Table E9 <tab-p-values>`). Both probabilities stay below 0.05 after Holm's correction for two tests: the smaller is doubled to 0.00034 and the larger stays as it is.
+# So the tests were one-sided, and either paired or a test with equally few degrees of freedom ({ref}`Table E11 <tab-p-values>`). Both probabilities stay below 0.05 after Holm's correction for two tests: the smaller is doubled to 0.00034 and the larger stays as it is.
 # In the paper's Figure 5b, each box shows the fifty slopes of one method and a dashed line marks $\beta_0$; the paper reads from it that its attack lowers the bias most.
 #
 # A one-sided test on $\beta$ rewards a slope that falls below zero. That would be bias in the other direction; the magnitude $|\beta|$ is what should be small.
@@ -317,7 +317,7 @@ glue("n_draws", n_draws)
 # ```{glue:figure} tab_tests
 # :name: "tab-tests"
 #
-# **Table E12.** Ours against each other training: one-sided t-tests of $H_1$: the mean slope is smaller after training on our attacks (**simulated geography**). *Difference*: the other's mean slope minus ours, in percentage points of accuracy per doubling of income, with its 95 % confidence interval. *Effect*: the difference in standard deviations,
+# **Table E14.** Ours against each other training: one-sided t-tests of $H_1$: the mean slope is smaller after training on our attacks (**simulated geography**). *Difference*: the other's mean slope minus ours, in percentage points of accuracy per doubling of income, with its 95 % confidence interval. *Effect*: the difference in standard deviations,
 # of the paired differences (Cohen's $d_z$) or of the slopes (Cohen's $d$). *Holm*: $p$ corrected for the three comparisons {cite:p}`holm1979simple`. In the paper: {glue:text}`paper_t`.
 # ```
 
@@ -416,7 +416,7 @@ glue("pattern_joined", ", and" if more else ", but" if less else ", and")
 # ```{glue:figure} tab_accuracy
 # :name: "tab-accuracy"
 #
-# **Table E13.** Accuracy in percent by quarter of the countries, with the images of a quarter pooled: mean ± standard deviation over the models (**simulated geography**). *The pattern's worth*: how many percentage points more are right of the images with the planted pattern than of those without.
+# **Table E15.** Accuracy in percent by quarter of the countries, with the images of a quarter pooled: mean ± standard deviation over the models (**simulated geography**). *The pattern's worth*: how many percentage points more are right of the images with the planted pattern than of those without.
 # ```
 
 # %% [markdown]
@@ -581,7 +581,7 @@ glue("within", float(width))
 # ```{glue:figure} tab_deals
 # :name: "tab-deals"
 #
-# **Table E14.** Ours against PGD in {glue:text}`n_deals` **simulated geographies**: mean slopes, the difference in percentage points per doubling of income (PGD's minus ours) with the 95 % confidence interval of the paired t-test, and pairs left out because a model diverged. Geography {glue:text}`first_deal` is that of {ref}`Figure 5b <fig-5b>`. Not in the paper.
+# **Table E16.** Ours against PGD in {glue:text}`n_deals` **simulated geographies**: mean slopes, the difference in percentage points per doubling of income (PGD's minus ours) with the 95 % confidence interval of the paired t-test, and pairs left out because a model diverged. Geography {glue:text}`first_deal` is that of {ref}`Figure 5b <fig-5b>`. Not in the paper.
 # ```
 
 # %% [markdown]
@@ -719,13 +719,13 @@ if scale is not None and before is not None:
 # ```{glue:figure} large_tab_tests
 # :name: "tab-tests-large"
 #
-# **Table E15.** The t-tests of {ref}`Table E12 <tab-tests>` in the **reference run at the paper's settings** (**simulated geography**): ours against each other training, differences in percentage points per doubling of income.
+# **Table E17.** The t-tests of {ref}`Table E14 <tab-tests>` in the **reference run at the paper's settings** (**simulated geography**): ours against each other training, differences in percentage points per doubling of income.
 # ```
 #
 # ```{glue:figure} large_tab_accuracy
 # :name: "tab-accuracy-large"
 #
-# **Table E16.** Accuracy by quarter of the countries, as in {ref}`Table E13 <tab-accuracy>`, in the **reference run at the paper's settings** (**simulated geography**).
+# **Table E18.** Accuracy by quarter of the countries, as in {ref}`Table E15 <tab-accuracy>`, in the **reference run at the paper's settings** (**simulated geography**).
 # ```
 #
 # Here $\theta_0$ {glue:text}`large_had` ($\beta_0 =$ {glue:text}`large_beta0` with a standard error of {glue:text}`large_beta0_error`, F(1, {glue:text}`large_df0`) = {glue:text}`large_f0:.2f`, p {glue:text}`large_p0`), and {glue:text}`large_below`: {glue:text}`large_means`. {glue:text}`large_smallest`. {glue:text}`large_so`

@@ -107,7 +107,7 @@ else:
 # **At first, the price is not felt.** The cost is flat at the original, so the first step follows the loss alone. For {glue:text}`03_2_1_rounding.ipynb::one_step:.0f` % of the photographs one step is enough, and what decides is the classifier's gradient, not the perceptual measure.
 # {doc}`Page 3.2.1 <03_2_1_rounding>` shows from where on the price tells.
 #
-# **A slope alone says little.** Fifty models trained on one data set make a difference between two trainings significant that another deal of the same images to the countries may not repeat ({ref}`Table E14 <tab-deals>`), and a slope also shrinks when accuracy is lost everywhere.
+# **A slope alone says little.** Fifty models trained on one data set make a difference between two trainings significant that another deal of the same images to the countries may not repeat ({ref}`Table E16 <tab-deals>`), and a slope also shrinks when accuracy is lost everywhere.
 # The accuracy of rich and poor countries, a control that is only fine-tuned, and more than one data set belong beside it.
 
 # %% [markdown]

@@ -14,7 +14,7 @@
 # # Appendix: PieAPP-small
 #
 # This page says how PieAPP-small was made, the ground cost of {doc}`page 3.2 <03_2_pieapp>` at the laptop profile. It shows how well it agrees with the measures that it learned from, on photographs and kinds of distortion that it never saw (Figure E15), how it behaves near zero (Figure E16),
-# whether it helps Algorithm 1 (Table E18), and what it costs to compute (Table E19). **PieAPP-small is not PieAPP.** It has PieAPP's architecture, made slim, and none of PieAPP's weights; no person's opinion went into it directly.
+# whether it helps Algorithm 1 (Table E20), and what it costs to compute (Table E21). **PieAPP-small is not PieAPP.** It has PieAPP's architecture, made slim, and none of PieAPP's weights; no person's opinion went into it directly.
 #
 # The numbers come from one training run, whose records are in `results/pieapp_small`; the scripts are in `training/`. This page only reads and draws them.
 
@@ -131,7 +131,7 @@ glue("tab_agreement", pieapp_small.comparison(table), display=True)
 # ```{glue:figure} tab_agreement
 # :name: "tab-agreement"
 #
-# **Table E17.** PieAPP-small beside each measure: the share of pairs that the two order alike, and the mean over photographs of Spearman's correlation between the two. Photographs held out, as in {ref}`Figure E15 <fig-agreement>`.
+# **Table E19.** PieAPP-small beside each measure: the share of pairs that the two order alike, and the mean over photographs of Spearman's correlation between the two. Photographs held out, as in {ref}`Figure E15 <fig-agreement>`.
 # ```
 
 # %% [markdown]
@@ -198,7 +198,7 @@ for prefix, (validate, confidence) in zip(("first", "firm", "free"), words, stri
 # ```{glue:figure} tab_lambda
 # :name: "tab-lambda"
 #
-# **Table E18.** Algorithm 1 with PieAPP-small as its ground cost, by price: $\lambda = 0$ is no cost at all. {glue:text}`n_attacked` photographs that MobileNetV2 classifies correctly, 224 × 224 pixels; $N = 100$, $\varepsilon = 0.1$. Success is that of the saved 8-bit image; distances are means over the successes.
+# **Table E20.** Algorithm 1 with PieAPP-small as its ground cost, by price: $\lambda = 0$ is no cost at all. {glue:text}`n_attacked` photographs that MobileNetV2 classifies correctly, 224 × 224 pixels; $N = 100$, $\varepsilon = 0.1$. Success is that of the saved 8-bit image; distances are means over the successes.
 # ```
 
 # %% [markdown]
@@ -245,7 +245,7 @@ for key, record in zip(("wide", "slim"), timed, strict=True):
 # ```{glue:figure} tab_speed
 # :name: "tab-speed"
 #
-# **Table E19.** Value and gradient of PieAPP for one image: median of {glue:text}`speed_repeats` turns, taken in alternation, on {glue:text}`speed_machine` ({glue:text}`speed_threads` threads, no GPU; commit {glue:text}`speed_commit`). Width 64 is PieAPP's size, with random weights. The cosine is that between the gradient and piq's. Memory is the peak of a
+# **Table E21.** Value and gradient of PieAPP for one image: median of {glue:text}`speed_repeats` turns, taken in alternation, on {glue:text}`speed_machine` ({glue:text}`speed_threads` threads, no GPU; commit {glue:text}`speed_commit`). Width 64 is PieAPP's size, with random weights. The cosine is that between the gradient and piq's. Memory is the peak of a
 # process that does nothing else. `benchmarks/pieapp.py` makes the records.
 # ```
 
@@ -257,4 +257,4 @@ for key, record in zip(("wide", "slim"), timed, strict=True):
 # ## What came out
 #
 # A network of {glue:text}`megabytes:.1f` MB, trained on a committee's preferences, orders distortions that it never saw as the committee does in {glue:text}`new_accuracy:.2f` of the pairs. It is zero at the original, never negative, and grows with a distortion's strength nearly everywhere it was tried; like PieAPP, it does not see the last rows and columns. What it is not: PieAPP's weights, or a measure checked against people. What it does
-# for the attack is in {ref}`Table E18 <tab-lambda>`, and truncation limits it there: where an attack keeps fractions of levels, the price has more to decide.
+# for the attack is in {ref}`Table E20 <tab-lambda>`, and truncation limits it there: where an attack keeps fractions of levels, the price has more to decide.

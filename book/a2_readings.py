@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Appendix: readings of the paper
 #
-# In some places the paper's text admits more than one program. This page lists them, runs the candidates, and sets each one's numbers beside the printed ones (Table E20 at the paper's settings, Table E21 in your run). It says which reading the numbers favour, and where they cannot tell.
+# In some places the paper's text admits more than one program. This page lists them, runs the candidates, and sets each one's numbers beside the printed ones (Table E22 at the paper's settings, Table E23 in your run). It says which reading the numbers favour, and where they cannot tell.
 # The rows of PGD, PerC_AL and NPTM hang on no ground cost, so they can settle something although PieAPP itself cannot be had here. **Where a ground cost is needed, it is {glue:text}`cost`, {glue:text}`stand_in`.**
 
 # %% tags=["parameters"]
@@ -288,7 +288,7 @@ if scale is not None:
 # ```{glue:figure} paper_tab_readings
 # :name: "tab-readings-paper"
 #
-# **Table E20.** Candidate readings beside the paper's Table 1, **reference run at the paper's settings**: ResNet-50 (He et al. 2016), 299 × 299 pixels, PGD on the {glue:text}`paper_n_pgd` of {glue:text}`paper_n_pgd_images` images that it classifies correctly, each other row on as many of these as its line says: all, or a fixed random subset. Ours has PieAPP-small as its ground cost, a stand-in for PieAPP. Both readings of ours are on the same photographs. Of the 1000, {glue:text}`a1_pieapp_small.ipynb::photographs_training:.0f` are among those that PieAPP-small learned from. Rounding after every step has {glue:text}`round_steps` steps, not {glue:text}`steps`. LPIPS and DISTS under
+# **Table E22.** Candidate readings beside the paper's Table 1, **reference run at the paper's settings**: ResNet-50 (He et al. 2016), 299 × 299 pixels, PGD on the {glue:text}`paper_n_pgd` of {glue:text}`paper_n_pgd_images` images that it classifies correctly, each other row on as many of these as its line says: all, or a fixed random subset. Ours has PieAPP-small as its ground cost, a stand-in for PieAPP. Both readings of ours are on the same photographs. Of the 1000, {glue:text}`a1_pieapp_small.ipynb::photographs_training:.0f` are among those that PieAPP-small learned from. Rounding after every step has {glue:text}`round_steps` steps, not {glue:text}`steps`. LPIPS and DISTS under
 # other conventions are estimated from the subset. Grey: the paper. Factor: how far a candidate is from the paper, 1 being agreement; bold: favoured; –: ruled out by its success rate.
 # ```
 #
@@ -308,7 +308,7 @@ if scale is not None:
 # ```{glue:figure} yours_tab_readings
 # :name: "tab-readings-yours"
 #
-# **Table E21.** The same candidates in **the run that the first lines of this page name**: {glue:text}`classifier`, {glue:text}`size` × {glue:text}`size` pixels, {glue:text}`n_images` images for PGD and for ours at $a = 0$, and fewer for the others; ground cost {glue:text}`cost`, {glue:text}`stand_in`. Smaller images and another network have other distances, so away from the paper's settings the factor says little; what does
+# **Table E23.** The same candidates in **the run that the first lines of this page name**: {glue:text}`classifier`, {glue:text}`size` × {glue:text}`size` pixels, {glue:text}`n_images` images for PGD and for ours at $a = 0$, and fewer for the others; ground cost {glue:text}`cost`, {glue:text}`stand_in`. Smaller images and another network have other distances, so away from the paper's settings the factor says little; what does
 # carry over is which success rates are possible.
 # ```
 #
@@ -319,7 +319,7 @@ if scale is not None:
 #
 # - **$\Sigma$.** The printed $F$ and its probability fit each other whatever $\Sigma$ was, so they do not tell. On simulated countries without bias a test of level 5 % rejects in {glue:text}`04_1_bias_metric.ipynb::fair_paper:.1f` % of the cases with $1/\sqrt{n_i}$ as the covariance and in {glue:text}`04_1_bias_metric.ipynb::fair_binomial:.1f` % with $1/n_i$: both are honest tests, and
 #   the second has the steadier slope ({doc}`4.1 <04_1_bias_metric>`). This book takes the text at its word.
-# - **The t-tests.** Only a one-sided test with about 49 degrees of freedom gives the printed probabilities, which is a paired test of fifty pairs ({ref}`Table E9 <tab-p-values>`).
+# - **The t-tests.** Only a one-sided test with about 49 degrees of freedom gives the printed probabilities, which is a paired test of fifty pairs ({ref}`Table E11 <tab-p-values>`).
 # - **$P_i$.** Taken literally the weights fit no one learning rate; normalised, they give the literal reading at another learning rate ({doc}`4.2 <04_2_dro>`). No printed number depends on it in a way that could be checked here.
 
 # %% [markdown]

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Appendix: speed
 #
-# This page shows how long the package takes beside what a user would run instead: other libraries, the authors' code, and the paper's listings written out as plain loops (Figure E17, Table E22), and how the cost grows with the number of images (Table E23). The numbers are those of committed records, made by the scripts in `benchmarks/`;
+# This page shows how long the package takes beside what a user would run instead: other libraries, the authors' code, and the paper's listings written out as plain loops (Figure E17, Table E24), and how the cost grows with the number of images (Table E25). The numbers are those of committed records, made by the scripts in `benchmarks/`;
 # the page only reads them. **None was made on a GPU**: {glue:text}`machines`.
 
 # %% tags=["hide-input"]
@@ -110,7 +110,7 @@ glue("unequal", ", ".join(unequal) or "none")
 # ```{glue:figure} tab_sides
 # :name: "tab-sides"
 #
-# **Table E22.** The sides of each comparison that were measured turn by turn, ours in grey with ratio 1: seconds per image, for Algorithm 3 per model (median over turns), ratio to ours, peak memory of a process that does this alone, and the share of the machine's rate in a matrix product in float32, which a run can slightly exceed, and bfloat16 clearly.
+# **Table E24.** The sides of each comparison that were measured turn by turn, ours in grey with ratio 1: seconds per image, for Algorithm 3 per model (median over turns), ratio to ours, peak memory of a process that does this alone, and the share of the machine's rate in a matrix product in float32, which a run can slightly exceed, and bfloat16 clearly.
 # ```
 #
 # - **Algorithm 1** against its listing as one would write it on piq's PieAPP, one image at a time: {glue:text}`algorithm1_ratio:.2f` times at PieAPP's full width, {glue:text}`algorithm1_reduced:.2f` times where the convolutions of PieAPP take factors rounded to bfloat16 (`precision="bfloat16"`), for which that machine ({glue:text}`algorithm1_machine`) has instructions.
@@ -139,7 +139,7 @@ glue("scaling_times", added / last["data_bytes"])
 # ```{glue:figure} tab_scaling
 # :name: "tab-scaling"
 #
-# **Table E23.** PGD (L₂) through `evaluate.run`, {glue:text}`scaling_size` × {glue:text}`scaling_size` pixels, {glue:text}`scaling_batch` at a time, each number of images in a process of its own. *Data*: the data set itself. *Grown*: what the memory grew by after a first batch, beside the data set.
+# **Table E25.** PGD (L₂) through `evaluate.run`, {glue:text}`scaling_size` × {glue:text}`scaling_size` pixels, {glue:text}`scaling_batch` at a time, each number of images in a process of its own. *Data*: the data set itself. *Grown*: what the memory grew by after a first batch, beside the data set.
 # ```
 #
 # An image of the largest set costs {glue:text}`scaling_ratio:.2f` times what one of the smallest does, so the cost grows with the number of images and not faster. Memory grows too, with the data set and by more than its size: with {glue:text}`scaling_most` images, to {glue:text}`scaling_added:.0f` MB more than after a first batch, {glue:text}`scaling_times:.1f` times the data set.
