@@ -105,7 +105,7 @@ else:
 # Judging its exchanges by the perceptual cost {glue:text}`03_2_2_eight_bit.ipynb::adds:s`. After JPEG compression of quality 90, {glue:text}`03_2_2_eight_bit.ipynb::eight_jpeg:.0f` % of its images are still misclassified, where {glue:text}`03_2_2_eight_bit.ipynb::none_jpeg:.0f` % of the unattacked ones are.
 #
 # **At first, the price is not felt.** The cost is flat at the original, so the first step follows the loss alone. For {glue:text}`03_2_1_rounding.ipynb::one_step:.0f` % of the photographs one step is enough, and what decides is the classifier's gradient, not the perceptual measure.
-# {doc}`Page 3.2.1 <03_2_1_rounding>` shows from where on the price tells.
+# Where more steps are taken, the price is heard: at $a = 5$, with the ResNet-50, PieAPP-small's $1000\,c_0$ ends at {glue:text}`03_2_1_rounding.ipynb::large_ends:s` ({ref}`Table E5 <tab-prices-large>`).
 #
 # **A slope alone says little.** Fifty models trained on one data set make a difference between two trainings significant that another deal of the same images to the countries may not repeat ({ref}`Table E16 <tab-deals>`), and a slope also shrinks when accuracy is lost everywhere.
 # The accuracy of rich and poor countries, a control that is only fine-tuned, and more than one data set belong beside it.
