@@ -280,6 +280,8 @@ for key, name in {**places, "perc_al": "PerC_AL", "none": "No attack"}.items():
 # | DISTS (×1000) | {glue:text}`ours_dists:.2f` | {glue:text}`eight_dists:.2f` | {glue:text}`times_dists:.1f` | 4 | {glue:text}`met_dists` |
 # | $L_2$ | {glue:text}`ours_l2:.3f` | {glue:text}`eight_l2:.3f` | {glue:text}`times_l2:.1f` | 6 | {glue:text}`met_l2` |
 #
+# To compare the $L_2$ with: DDN, which minimises it and nothing else, ends at {glue:text}`ddn_l2:.3f`, and an exchange with all places alike, whose price is the squared $L_2$ itself, at {glue:text}`alike_l2:.3f`. A level is the least that a value of a saved image can change by.
+#
 # As near in LPIPS, or nearer, come among the rivals: {glue:text}`nearer_lpips`; in DISTS: {glue:text}`nearer_dists`. The nearest rival is {glue:text}`rival`, and against it the 8-bit aware attack has the smaller LPIPS on {glue:text}`closer_lpips` of {glue:text}`n_pairs` photographs, the smaller DISTS on {glue:text}`closer_dists`, and the smaller $L_2$ on {glue:text}`closer_l2`. {ref}`Table 1 <tab-1>` has more rivals.
 
 # %% [markdown]
