@@ -34,6 +34,10 @@ RIVALS = tuple(name for name in ROWS if not name.startswith("Ours"))
 READINGS = {
     "with normalised gradients": {name: f"{name}, normalised" for name in (A0, A1, A5)},
     "with κ = 40": {PERC: f"{PERC} (κ = 40)"},
+    "with the classifier's own features": {
+        name: f"{name.removeprefix('NPTM (').removesuffix(')')}, own, bound 0.5"
+        for name in (PPGD, LPA)
+    },
 }
 DISTANCES = tuple(column for column in paper.TABLE1_DECIMALS if column != "success_rate")
 _COLUMN = {**{key: HEADINGS[key][0] for key in paper.TABLE1_DECIMALS}, "success_rate": "success, %"}

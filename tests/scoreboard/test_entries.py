@@ -291,6 +291,8 @@ def test_other_readings_are_told_beside_the_verdict_and_do_not_change_it(root):
     write_other_reading(page, "PerC_AL (κ = 40)", {"steps": 1000}, 0.5)
     chosen = options("Ours (a = 0)", normalized=True)
     write_other_reading(page, "Ours (a = 0), normalised", chosen, 2.0)
+    readings = page.with_name("a2_readings")
+    write_other_reading(readings, "LPA, own, bound 0.5", options("NPTM (LPA)"), 3.4)
     said = Judged(root)
     after = scoreboard(reference(root))
     assert after.drop(columns="otherwise").equals(before.drop(columns="otherwise"))
@@ -311,6 +313,8 @@ def test_other_readings_are_told_beside_the_verdict_and_do_not_change_it(root):
     )
     assert told("PerC_AL: L₂") == "with κ = 40: 0.78 (differs)"
     assert told("Ours (a = 0): L₂") == "with normalised gradients: 3.12 (differs)"
+    assert told("NPTM (LPA): L₂") == "with the classifier's own features: 5.30 (reproduced)"
+    assert told("NPTM (PPGD): L₂") == ""
     assert told("PerC_AL: success, %") == ""
 
 
