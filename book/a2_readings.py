@@ -206,7 +206,8 @@ def shown(prefix, records):
         glue(f"{prefix}_{key}", f"“{best}”" if best else "none clearly")
         for k, one in enumerate(group):
             glue(f"{prefix}_{key}_{k}_factor", factor(one))
-            glue(f"{prefix}_{key}_{k}_success", one.values.get("success_rate", float("nan")))
+            for what, column in {"success": "success_rate", "l2": "l2"}.items():
+                glue(f"{prefix}_{key}_{k}_{what}", one.values.get(column, float("nan")))
     base = records["PGD (L2)"]
     spread = evaluate.errors(base).iloc[0]
     for column in ("l1", "l2", "linf", "lpips", "dists"):
@@ -272,6 +273,8 @@ glue("steps", steps)
 glue("round_steps", ROUND_STEPS)
 glue("least_a", f"{min(confidences):g}")
 glue("most_a", f"{max(confidences):g}")
+for what, column in {"success": "success_rate", "l2": "l2"}.items():
+    glue(f"printed_lpa_{what}", paper.TABLE1["NPTM (LPA)"][column])
 printed = paper.TABLE1["PGD (L2)"]
 for column in ("l1", "l2", "linf", "lpips", "dists"):
     glue(f"printed_{column}", printed[column])
@@ -299,7 +302,7 @@ if scale is not None:
 # - **Raw or normalised gradient in ours.** Favoured: {glue:text}`paper_gradient` at $a = $ {glue:text}`least_a`, {glue:text}`paper_gradient_most` at $a = $ {glue:text}`most_a`. The ground cost is a stand-in, but at the original its gradient is zero whichever it is, and at $a = 0$ most images take few steps. The reading matters: normalised, on the {glue:text}`paper_n_normal` photographs that it and PGD fool, ours at $a = $ {glue:text}`least_a` has LPIPS {glue:text}`paper_normal_lpips:.2f` and PGD {glue:text}`paper_normal_lpips_pgd:.2f` (difference {glue:text}`paper_normal_lpips_off` ± {glue:text}`paper_normal_lpips_error:.2f`), DISTS
 #   {glue:text}`paper_normal_dists:.2f` and {glue:text}`paper_normal_dists_pgd:.2f` ({glue:text}`paper_normal_dists_off` ± {glue:text}`paper_normal_dists_error:.2f`); as it is, on all {glue:text}`paper_n_ours`, ours has LPIPS {glue:text}`paper_ours_lpips:.2f` and PGD {glue:text}`paper_pgd_lpips:.2f`. The {doc}`scoreboard <05_conclusion>` gives both.
 # - **The test before the first step, or after each.** On the images of Table 1 the two are the same program: only images that are classified correctly are attacked, and these fail the test at $a \ge 0$ before any step. They could differ only where an image takes all {glue:text}`steps` steps. Of PGD's none does (at most {glue:text}`paper_most_passes:.1f` forward passes an image in any batch); of ours at $a = $ {glue:text}`least_a` the {glue:text}`paper_lost` of {glue:text}`paper_n_ours` do that are never fooled.
-# - **NPTM.** PPGD favours {glue:text}`paper_ppgd`, LPA {glue:text}`paper_lpa`. A smaller bound is a free choice, so an agreement here says less than one without a choice.
+# - **NPTM.** PPGD favours {glue:text}`paper_ppgd`, LPA {glue:text}`paper_lpa`. With AlexNet's features LPA's $L_2$ is {glue:text}`paper_lpa_0_l2:.2f`, with the classifier's own, at the same bound, {glue:text}`paper_lpa_1_l2:.2f` (printed: {glue:text}`printed_lpa_l2`); but with these it fools {glue:text}`paper_lpa_1_success:.0f` % of the images (printed: {glue:text}`printed_lpa_success`). A smaller bound is a free choice, so an agreement here says less than one without a choice.
 # - **PerC_AL.** With $\kappa = 40$ the factors are {glue:text}`paper_perc_40`, without it {glue:text}`paper_perc_plain`. Favoured among all that were tried: {glue:text}`paper_perc_al`.
 
 # %% [markdown]
