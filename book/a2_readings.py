@@ -33,6 +33,7 @@ perc_al_steps = [20, 40]  # numbers of iterations of PerC_AL to try; 1000 in its
 batch_size = 5  # images at a time; NPTM's noise at the start depends on it
 
 # %% tags=["nbval-ignore-output"]
+import math
 from functools import cache
 
 from myst_nb import glue
@@ -239,7 +240,10 @@ def shown(prefix, records):
         factors = [
             factor(one) for one in found if one.place == "PerC_AL" and ("κ" in one.name) == kappa
         ]
-        glue(f"{prefix}_perc_{key}", f"{min(factors):.2f} to {max(factors):.2f}")
+        finite = [one for one in factors if math.isfinite(one)]
+        told = f"{min(finite):.2f} to {max(finite):.2f}" if finite else "–"
+        excluded = len(factors) - len(finite)
+        glue(f"{prefix}_perc_{key}", told + (f" ({excluded} ruled out)" if excluded else ""))
 
 
 places = {
