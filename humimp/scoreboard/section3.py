@@ -35,8 +35,8 @@ READINGS = {
     "with normalised gradients": {name: f"{name}, normalised" for name in (A0, A1, A5)},
     "with κ = 40": {PERC: f"{PERC} (κ = 40)"},
     "with the classifier's own features": {
-        name: f"{name.removeprefix('NPTM (').removesuffix(')')}, own, bound 0.5"
-        for name in (PPGD, LPA)
+        PPGD: "PPGD, own, bound 0.5",
+        LPA: "LPA, own, bound 0.5",
     },
 }
 DISTANCES = tuple(column for column in paper.TABLE1_DECIMALS if column != "success_rate")
