@@ -11,7 +11,7 @@ PAGES = $(wildcard book/*.py)
 
 help:
 	@echo "make env    prepare the environment in .venv/ (downloads several GB, once)"
-	@echo "make book   run the notebooks that changed and build the book; PROFILE=laptop, paper or paper_cpu"
+	@echo "make book   run the notebooks that changed and build the book; PROFILE=laptop, paper, paper_gpu or paper_cpu"
 	@echo "make test   check the code, the notebooks and the built book"
 	@echo "make bench  measure speed beside what else could be used (quarter of an hour)"
 	@echo "make lab    open the notebooks in JupyterLab"

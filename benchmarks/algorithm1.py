@@ -143,7 +143,7 @@ def main() -> None:
     )
     made, seconds = take_turns(sides, len(given), options.device)
     record["measured"] = times(seconds, OURS, options.batch)
-    use(record["measured"], record, options.batch)
+    use(record["measured"], record, options.batch, sides)
     show(record["measured"])
     record["listing_takes"] = {
         name: statistics.median(

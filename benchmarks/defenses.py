@@ -103,7 +103,7 @@ def main() -> None:
         for kind, tasks in sides.items():
             made, seconds = take_turns(tasks, len(given), options.device)
             rows = times(seconds, f"{kind}, {OURS}", options.batch)
-            use(rows, record, options.batch)
+            use(rows, record, options.batch, tasks)
             show(rows)
             record["measured"] |= rows
             levels, labels = zip(*(zip(*made[name], strict=True) for name in tasks), strict=True)

@@ -181,7 +181,7 @@ def main() -> None:
             made, seconds = take_turns(tasks, options.repeats, options.device)
             ours, peer = list(tasks)[:2]
             rows = times(seconds, ours, options.images)
-            use(rows, record, options.images, ours, peer)
+            use(rows, record, options.images, tasks, ours, peer)
             show(rows)
             record["measured"] |= rows
             record["agreement"] |= {

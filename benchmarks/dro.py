@@ -122,7 +122,7 @@ def main() -> None:
     pools = attacked[BATCHES]
     made_images = options.rounds * options.images
     rows = times(seconds, BATCHES, made_images)
-    use(rows, record, made_images)
+    use(rows, record, made_images, second)
     show(rows)
 
     found, taken = take_turns(third, options.turns, options.device)
@@ -131,7 +131,7 @@ def main() -> None:
     print("\nseconds a model, not an image:")
     more = times(a_model, TOGETHER, 1)
     for name in third:
-        use(more, record, models[name], name)
+        use(more, record, models[name], third, name)
     show(more)
     record["measured"] = rows | more
 

@@ -241,11 +241,11 @@ def main() -> None:
     headline(record, f"PGD (L2), {options.images} images of {options.size}, {options.steps} steps")
     made, seconds = take_turns(sides, len(given), options.device)
     record["early_stop"] = times(seconds, OURS, options.batch)
-    use(record["early_stop"], record, options.batch, OURS, "torchattacks", "foolbox")
+    use(record["early_stop"], record, options.batch, sides, OURS, "torchattacks", "foolbox")
     show(record["early_stop"])
     _, seconds = take_turns(equal, options.repeats, options.device)
     rows = times(seconds, f"{OURS}, equal steps", options.batch * options.equal_steps)
-    use(rows, record, options.batch * options.equal_steps, f"{OURS}, equal steps")
+    use(rows, record, options.batch * options.equal_steps, equal, f"{OURS}, equal steps")
     record["equal_steps"] = rows
     print("a step")
     show(rows)

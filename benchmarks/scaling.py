@@ -28,6 +28,7 @@ def arguments() -> argparse.Namespace:
     made = parser(__doc__, "scaling")
     add = made.add_argument
     add("--numbers", type=int, nargs="+", default=[20, 100, 1000], help="default 20 100 1000")
+    add("--classifier", default="mobilenet_v2")
     add("--size", type=int, default=64, help="side of the images in pixels (default 64)")
     add("--batch", type=int, default=20, help="images in a batch (default 20)")
     add("--repeats", type=int, default=1, help="turns (default 1)")
@@ -63,7 +64,7 @@ def attack(options: argparse.Namespace, model: Any, images: Tensor, out: Path) -
 def alone(options: argparse.Namespace) -> None:
     """Do one number of images and print what it took."""
     n = int(options.only)
-    model = classifiers.load("mobilenet_v2", device=options.device)
+    model = classifiers.load(options.classifier, device=options.device)
     with tempfile.TemporaryDirectory() as folder:
         attack(options, model, many(options.batch, options.size), Path(folder) / "first")
         before = own_peak(options.device)

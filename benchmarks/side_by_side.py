@@ -1,8 +1,9 @@
 """What the benchmarks share: their options, taking turns, arithmetic, peak memory, the record.
 
 A benchmark compares *sides*: names, each with a task that takes a turn's number and computes. The
-sides take turns on equal inputs in one process. Peak memory and arithmetic are those of a fresh
-process that does only one side's first turn.
+sides take turns on equal inputs in one process. Peak memory and arithmetic are those of one side's
+first turn: on a CPU in a fresh process that does nothing else; on a GPU, which counts what is
+allocated, in this one, less what was there before.
 """
 
 import argparse
@@ -52,11 +53,13 @@ def begin(options: argparse.Namespace, **more: Any) -> dict[str, Any]:
     """Begin a record: the source, the machine, its load and its rate, and what was asked for."""
     if options.threads:
         torch.set_num_threads(options.threads)
+    rates = {one: rate(options.device, one) for one in precisions(options.device)}
     return runs.provenance(
         machine=machine(options.device),
         threads=torch.get_num_threads(),
         load_before=os.getloadavg(),
-        matmul_per_second=rate(options.device),
+        matmul_per_second=next(iter(rates.values())),
+        matmul_per_second_in=rates,
         options={
             name: value
             for name, value in vars(options).items()
@@ -136,20 +139,41 @@ class Arithmetic(TorchDispatchMode):
         return made
 
 
-def rate(device: str = "cpu", dtype: torch.dtype = torch.float32, size: int = 2048) -> float:
+def precisions(device: str) -> tuple[str, ...]:
+    """Name the precisions whose rates are measured; the first is that of convolutions by default.
+
+    PyTorch lets a GPU round the factors of convolutions, though not of products, to TF32.
+    """
+    return ("float32",) if device == "cpu" else ("tf32", "float32", "bfloat16")
+
+
+def rate(device: str = "cpu", precision: str = "float32", size: int = 2048) -> float:
     """Measure the floating-point operations a second of a matrix product; the best of seven."""
     size = size if device == "cpu" else 4 * size
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     one, other = (torch.rand(size, size, device=device).to(dtype) for _ in range(2))
+    products = torch.backends.cuda.matmul
+    before = products.fp32_precision
+    products.fp32_precision = "tf32" if precision == "tf32" else "ieee"
     taken = [clock(lambda: one @ other, device)[1] for _ in range(8)][1:]
+    products.fp32_precision = before
     return 2 * size**3 / min(taken)
 
 
 def alone(sides: dict[str, Task], options: argparse.Namespace) -> None:
     """Do the first turn of ``options.only`` and print its peak memory and its arithmetic."""
+    print(json.dumps(used(sides[options.only], options.device)))
+
+
+def used(task: Task, device: str) -> dict[str, Any]:
+    """Do a task's first turn; give peak memory, of a GPU what is allocated anew, and arithmetic."""
+    before = 0
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
     with Arithmetic() as counted:
-        sides[options.only](0)
-    used = {"peak_bytes": own_peak(options.device), "operations": counted.operations}
-    print(json.dumps(used))
+        task(0)
+    return {"peak_bytes": own_peak(device) - before, "operations": counted.operations}
 
 
 def fresh(name: str) -> dict[str, Any]:
@@ -159,13 +183,26 @@ def fresh(name: str) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def use(rows: dict[str, dict[str, Any]], record: dict[str, Any], items: int, *names: str) -> None:
-    """Add peak memory and arithmetic of the first turn to the named sides, or to all."""
+def use(
+    rows: dict[str, dict[str, Any]],
+    record: dict[str, Any],
+    items: int,
+    sides: dict[str, Task],
+    *names: str,
+) -> None:
+    """Add peak memory and arithmetic of the first turn to the named sides, or to all.
+
+    Their share of the machine's rate is that of the rate in the precision that ends their name.
+    """
+    device, rates = record["options"]["device"], record["matmul_per_second_in"]
     for name in names or rows:
-        found, row = fresh(name), rows[name]
+        found = fresh(name) if device == "cpu" else used(sides[name], device)
+        row = rows[name]
         row["peak_bytes"] = found["peak_bytes"]
         row["operations"] = found["operations"] / items
-        row["share_of_matmul"] = row["operations"] / row["seconds"][0] / record["matmul_per_second"]
+        rate = rates.get(name.rpartition(", ")[2], record["matmul_per_second"])
+        seconds = row["seconds"][0] if device == "cpu" else row["seconds_median"]
+        row["share_of_matmul"] = row["operations"] / seconds / rate
 
 
 def own_peak(device: str) -> int:

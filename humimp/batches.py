@@ -253,15 +253,18 @@ def attack(plan: Plan, batch: Batch) -> Done:
 
 @contextmanager
 def _reproducible() -> Iterator[None]:
-    """Let a GPU compute the same each time, and one batch of this process at a time.
+    """Let a GPU compute the same each time, as a CPU does, and one batch of this process at a time.
 
+    As a CPU does: without rounding factors to TF32, which PyTorch allows in convolutions and which
+    would decide whether an image that ends at the classifier's boundary is over it.
     What decides how a GPU rounds are switches of the whole process, here and in `humimp.pieapp`: a
     batch must not put them back while another one is at work.
     """
     if not torch.cuda.is_initialized():
         yield
         return
-    with _turn, torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
+    exact = {"deterministic": True, "benchmark": False, "allow_tf32": False}
+    with _turn, torch.backends.cudnn.flags(enabled=True, **exact):
         yield
 
 

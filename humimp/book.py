@@ -122,7 +122,7 @@ def at_scale(page: str) -> Run | None:
     Returns
     -------
     Run
-        Of the profile ``paper`` if there is one, else of ``paper_cpu``; None without either.
+        Of the first profile of ``SCALES`` that has one; None without any.
     """
     source = Project.holding(page).page(page)
     for profile in SCALES:

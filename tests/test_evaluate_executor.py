@@ -591,19 +591,20 @@ def test_batches_take_turns_where_there_is_a_gpu_whose_switches_are_put_back(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     cudnn, at_work, seen = torch.backends.cudnn, [], []
-    before = cudnn.deterministic, cudnn.benchmark
+    before = cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32
 
     def watching(model: Any, images: Tensor, labels: Tensor) -> Tensor:
         at_work.append(1)
         threading.Event().wait(0.02)
-        seen.append((len(at_work), cudnn.deterministic, cudnn.benchmark))
+        seen.append((len(at_work), cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32))
         at_work.pop()
         return images
 
     with ThreadPoolExecutor(3) as executor:
         evaluate.run(watching, Linear(), dataset(), out=tmp_path, batch_size=2, executor=executor)
-    assert seen == [(1, True, False)] * BATCHES
-    assert (cudnn.deterministic, cudnn.benchmark) == before != (True, False)
+    assert seen == [(1, True, False, False)] * BATCHES
+    assert (cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32) == before
+    assert before != (True, False, False)
 
 
 def test_progress_counts_images_as_they_are_finished(
