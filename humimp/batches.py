@@ -212,7 +212,8 @@ def attack(plan: Plan, batch: Batch) -> Done:
     labels = torch.tensor(batch.labels).to(where)
     originals = pictures.from_uint8(torch.tensor(batch.levels), batch.dtype).to(where)
     with _reproducible():
-        clean = _logits(model, originals, labels, batch.ids, "the originals").argmax(1)
+        with _exact():
+            clean = _logits(model, originals, labels, batch.ids, "the originals").argmax(1)
         correct = clean == labels
         chosen = correct.nonzero().flatten()
         ids = [batch.ids[i] for i in chosen.tolist()]
@@ -224,7 +225,8 @@ def attack(plan: Plan, batch: Batch) -> Done:
             saved = [_saved(image) for image in made]
             files = {one: file for one, (file, _) in zip(ids, saved, strict=True)}
             attacked[chosen] = torch.stack([image for _, image in saved])
-        logits = _logits(model, attacked, labels, batch.ids, "the attacked images")
+        with _exact():
+            logits = _logits(model, attacked, labels, batch.ids, "the attacked images")
         predicted = logits.argmax(1)
         columns: dict[str, Any] = {
             "id": batch.ids,
@@ -253,19 +255,37 @@ def attack(plan: Plan, batch: Batch) -> Done:
 
 @contextmanager
 def _reproducible() -> Iterator[None]:
-    """Let a GPU compute the same each time, as a CPU does, and one batch of this process at a time.
+    """Let a GPU compute the same each time, and one batch of this process at a time.
 
-    As a CPU does: without rounding factors to TF32, which PyTorch allows in convolutions and which
-    would decide whether an image that ends at the classifier's boundary is over it.
     What decides how a GPU rounds are switches of the whole process, here and in `humimp.pieapp`: a
     batch must not put them back while another one is at work.
     """
     if not torch.cuda.is_initialized():
         yield
         return
-    exact = {"deterministic": True, "benchmark": False, "allow_tf32": False}
-    with _turn, torch.backends.cudnn.flags(enabled=True, **exact):
+    with _turn, _cudnn(torch.backends.cudnn.allow_tf32):
         yield
+
+
+@contextmanager
+def _exact() -> Iterator[None]:
+    """Keep a GPU from rounding the factors of convolutions to TF32, as PyTorch lets it.
+
+    An attack may be made with rounded factors; whether it has succeeded is asked without, so that
+    the answer is a CPU's.
+    """
+    if not torch.cuda.is_initialized():
+        yield
+        return
+    with _cudnn(allow_tf32=False):
+        yield
+
+
+def _cudnn(allow_tf32: bool) -> Any:
+    """Set the switches of a GPU's convolutions for a while."""
+    return torch.backends.cudnn.flags(
+        enabled=True, deterministic=True, benchmark=False, allow_tf32=allow_tf32
+    )
 
 
 def _attacked(

@@ -181,7 +181,7 @@ class PieAPP:
         weights: Literal["official", "small"] | str | Path = "official",
         *,
         stride: int = 27,
-        patches: int = 192,
+        patches: int | None = None,
         precision: str = "float32",
     ) -> None:
         self.weights = Path(weights).name

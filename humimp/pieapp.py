@@ -34,6 +34,9 @@ _CHANNELS = (1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8)
 #: Convolutions whose outputs are features, and the side of each output.
 _LEVELS = {3: 32, 5: 16, 7: 8, 9: 4, 11: 2}
 
+#: Patches in memory at once. A GPU needs many: with few, it waits for the program between them.
+_AT_ONCE = {"cpu": 192, "gpu": 1296}
+
 
 class Features(NamedTuple):
     """What the network keeps of the patches of an image.
@@ -246,10 +249,12 @@ class Distance:
     stride
         Pixels between neighbouring patches; 27 is the published sparse sampling.
     patches
-        How many patches may be in memory at once. At width 64 each takes about 4 MB.
+        How many patches may be in memory at once; by default 192 on a CPU and 1296 on a GPU, where
+        it is five times as fast as with 192. At width 64 each takes about 4 MB.
     precision
         ``"float32"`` is exact. ``"tf32"`` (on a GPU) and ``"bfloat16"`` round the factors in the
-        convolutions to 11 and 8 significant bits; the hidden layers stay in float32.
+        convolutions to 11 and 8 significant bits. With either, a GPU rounds those of the hidden
+        layers to 11; a CPU does not.
 
     Raises
     ------
@@ -258,10 +263,16 @@ class Distance:
     """
 
     def __init__(
-        self, network: Network, *, stride: int = 27, patches: int = 192, precision: str = "float32"
+        self,
+        network: Network,
+        *,
+        stride: int = 27,
+        patches: int | None = None,
+        precision: str = "float32",
     ) -> None:
         checks.count(stride, "stride", low=1)
-        checks.count(patches, "patches", low=1)
+        if patches is not None:
+            checks.count(patches, "patches", low=1)
         checks.choice(precision, "precision", ("float32", "tf32", "bfloat16"))
         self.stride, self.patches, self.precision = stride, patches, precision
         self._network = copy.deepcopy(network).eval().requires_grad_(False)
@@ -285,7 +296,8 @@ class Distance:
             If the references are smaller than 64 × 64.
         """
         rows, columns = grid(reference, self.stride)
-        return FromReference(self, reference.detach(), max(1, self.patches // (rows * columns)))
+        at_once = self._patches(reference) // (rows * columns)
+        return FromReference(self, reference.detach(), max(1, at_once))
 
     def errors(self, known: Tensor, hidden: Tensor) -> Tensor:
         """Compute the error of each image from what `hidden` gives for its reference and it."""
@@ -299,7 +311,7 @@ class Distance:
         """Compute what enters the hidden layers, but for the biases: (N, patches, 2 hidden)."""
         self._follow(images)
         rows, columns = grid(images, self.stride)
-        count = math.ceil(rows / max(1, self.patches // (columns * len(images))))
+        count = math.ceil(rows / max(1, self._patches(images) // (columns * len(images))))
         bands = []
         for start, stop in pairwise(rows * number // count for number in range(count + 1)):
             height = (stop - start - 1) * self.stride + PATCH
@@ -310,6 +322,9 @@ class Distance:
                 else checkpoint(self._band, band, use_reentrant=False)
             )
         return torch.cat(bands, dim=1)
+
+    def _patches(self, images: Tensor) -> int:
+        return self.patches or _AT_ONCE["gpu" if images.is_cuda else "cpu"]
 
     def _band(self, images: Tensor) -> Tensor:
         """Do `hidden` for images that may be in memory at once."""
@@ -456,12 +471,12 @@ class _ValueAndGradient(torch.autograd.Function):
 
 @contextmanager
 def _rounding(precision: str) -> Iterator[None]:
-    """Let a GPU round to tf32 in convolutions if asked, and never else; by default it may."""
+    """Let a GPU round factors to tf32 if asked, and never else; by default it may."""
     cudnn: Any = torch.backends.cudnn
     convolutions, products = cudnn.conv, torch.backends.cuda.matmul
     before = convolutions.fp32_precision, products.fp32_precision
     convolutions.fp32_precision = "tf32" if precision == "tf32" else "ieee"
-    products.fp32_precision = "ieee"
+    products.fp32_precision = "ieee" if precision == "float32" else "tf32"
     try:
         yield
     finally:

@@ -592,6 +592,12 @@ def test_batches_take_turns_where_there_is_a_gpu_whose_switches_are_put_back(
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     cudnn, at_work, seen = torch.backends.cudnn, [], []
     before = cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32
+    asked: list[bool] = []
+
+    class Asked(Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            asked.append(cudnn.allow_tf32)
+            return super().forward(x)
 
     def watching(model: Any, images: Tensor, labels: Tensor) -> Tensor:
         at_work.append(1)
@@ -601,10 +607,14 @@ def test_batches_take_turns_where_there_is_a_gpu_whose_switches_are_put_back(
         return images
 
     with ThreadPoolExecutor(3) as executor:
-        evaluate.run(watching, Linear(), dataset(), out=tmp_path, batch_size=2, executor=executor)
-    assert seen == [(1, True, False, False)] * BATCHES
+        evaluate.run(
+            watching, Asked(), dataset(), out=tmp_path, batch_size=2, executor=executor,
+            defenses={"none": lambda images: images},
+        )  # fmt: skip
+    assert seen == [(1, True, False, True)] * BATCHES
+    assert asked == [False, False, True] * BATCHES  # before, after, under the defence
     assert (cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32) == before
-    assert before != (True, False, False)
+    assert before == (False, False, True)
 
 
 def test_progress_counts_images_as_they_are_finished(
