@@ -20,8 +20,11 @@ from humimp.attacks._steps import (
     report,
     unit,
 )
-from humimp.color import color_distance
+from humimp.color import color_distance, fused
 from humimp.images import validate as make_valid
+
+#: Steps times images from which on a GPU compiling the colour difference is repaid.
+_REPAID = 10_000
 
 
 def perc_al(
@@ -70,7 +73,8 @@ def perc_al(
         uses κ = 40 whenever its argument is not 0; pass 40 for what it calls confidence.
     cost
         c: callable (images, adversarial) → (N,), differentiable in the second. If it has a method
-        ``at``, that is used; see `imperceptible`.
+        ``at``, that is used; see `imperceptible`. The default is compiled on a GPU where that
+        pays, which is where steps times images is 10 000 or more.
     keep
         Which of the 8-bit images that fool is returned.
 
@@ -128,6 +132,8 @@ def perc_al(
         checks.logits(logits, labels)
         return margin(logits, labels, targeted) > confidence
 
+    if cost is color_distance and images.is_cuda and steps * len(images) >= _REPAID:
+        cost = fused()
     adversarial = images.detach().clone()
     active = (~fools(adversarial, labels)).nonzero()[:, 0]
     if not len(active):
