@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from humimp import checks, runs
 from humimp import images as pictures
+from humimp.rounding import rounding
 
 Model = Callable[[Tensor], Tensor]
 Attack = Callable[..., Tensor]
@@ -212,7 +213,7 @@ def attack(plan: Plan, batch: Batch) -> Done:
     labels = torch.tensor(batch.labels).to(where)
     originals = pictures.from_uint8(torch.tensor(batch.levels), batch.dtype).to(where)
     with _reproducible():
-        with _exact():
+        with rounding():  # whether an attack has succeeded is asked as on a CPU
             clean = _logits(model, originals, labels, batch.ids, "the originals").argmax(1)
         correct = clean == labels
         chosen = correct.nonzero().flatten()
@@ -225,7 +226,7 @@ def attack(plan: Plan, batch: Batch) -> Done:
             saved = [_saved(image) for image in made]
             files = {one: file for one, (file, _) in zip(ids, saved, strict=True)}
             attacked[chosen] = torch.stack([image for _, image in saved])
-        with _exact():
+        with rounding():
             logits = _logits(model, attacked, labels, batch.ids, "the attacked images")
         predicted = logits.argmax(1)
         columns: dict[str, Any] = {
@@ -257,35 +258,17 @@ def attack(plan: Plan, batch: Batch) -> Done:
 def _reproducible() -> Iterator[None]:
     """Let a GPU compute the same each time, and one batch of this process at a time.
 
-    What decides how a GPU rounds are switches of the whole process, here and in `humimp.pieapp`: a
-    batch must not put them back while another one is at work.
+    What decides how a GPU rounds are switches of the whole process, here and in `humimp.rounding`:
+    a batch must not put them back while another one is at work.
     """
     if not torch.cuda.is_initialized():
         yield
         return
-    with _turn, _cudnn(torch.backends.cudnn.allow_tf32):
-        yield
-
-
-@contextmanager
-def _exact() -> Iterator[None]:
-    """Keep a GPU from rounding the factors of convolutions to TF32, as PyTorch lets it.
-
-    An attack may be made with rounded factors; whether it has succeeded is asked without, so that
-    the answer is a CPU's.
-    """
-    if not torch.cuda.is_initialized():
-        yield
-        return
-    with _cudnn(allow_tf32=False):
-        yield
-
-
-def _cudnn(allow_tf32: bool) -> Any:
-    """Set the switches of a GPU's convolutions for a while."""
-    return torch.backends.cudnn.flags(
-        enabled=True, deterministic=True, benchmark=False, allow_tf32=allow_tf32
-    )
+    cudnn = torch.backends.cudnn
+    with _turn:
+        same = {"enabled": True, "allow_tf32": cudnn.allow_tf32}
+        with cudnn.flags(deterministic=True, benchmark=False, **same):
+            yield
 
 
 def _attacked(

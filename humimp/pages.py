@@ -21,9 +21,8 @@ import yaml
 #: The profile whose values are the defaults of the pages, and of the committed results.
 PROFILE = "laptop"
 #: Profiles at the paper's settings, of whose committed results pages show the first that is there:
-#: all of it, for which a GPU and a network are wanted, what a GPU does without a network, and what
-#: two CPU cores get done.
-SCALES = ("paper", "paper_gpu", "paper_cpu")
+#: all of it, for which a GPU and a network are wanted, and what two CPU cores get done.
+SCALES = ("paper", "paper_cpu")
 #: Names another folder for the records of your runs (default: ``runs/`` of the project).
 RUNS_VARIABLE = "HUMIMP_RUNS"
 #: Values of the parameter ``run`` that every computing page has.

@@ -11,8 +11,7 @@ network. `Distance` computes the same numbers for an attack, several times faste
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
@@ -24,6 +23,7 @@ from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from humimp import checks
+from humimp.rounding import Rounding, rounding
 
 #: Side of a patch, in pixels. The fully connected layers fix it.
 PATCH = 64
@@ -36,6 +36,13 @@ _LEVELS = {3: 32, 5: 16, 7: 8, 9: 4, 11: 2}
 
 #: Patches in memory at once. A GPU needs many: with few, it waits for the program between them.
 _AT_ONCE = {"cpu": 192, "gpu": 1296}
+
+#: How a GPU rounds the factors of convolutions and of the hidden layers.
+_ROUNDING: dict[str, tuple[Rounding, Rounding]] = {
+    "float32": ("ieee", "ieee"),
+    "tf32": ("tf32", "tf32"),
+    "bfloat16": ("ieee", "tf32"),
+}
 
 
 class Features(NamedTuple):
@@ -435,7 +442,7 @@ class FromReference:
 
         references, parts = (all_.split(self._at_once) for all_ in (self._reference, images))
         known = len(parts) * (None,) if self._known is None else self._known.split(self._at_once)
-        with _rounding(self._distance.precision):
+        with rounding(*_ROUNDING[self._distance.precision]):
             for reference, one, part in zip(references, known, parts, strict=True):
                 part = part if torch.is_grad_enabled() else part.detach()
                 values.append(_ValueAndGradient.apply(part, partial(errors, reference, one)))
@@ -467,20 +474,6 @@ class _ValueAndGradient(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
         (gradient,) = ctx.saved_tensors
         return upstream[:, None, None, None] * gradient, None
-
-
-@contextmanager
-def _rounding(precision: str) -> Iterator[None]:
-    """Let a GPU round factors to tf32 if asked, and never else; by default it may."""
-    cudnn: Any = torch.backends.cudnn
-    convolutions, products = cudnn.conv, torch.backends.cuda.matmul
-    before = convolutions.fp32_precision, products.fp32_precision
-    convolutions.fp32_precision = "tf32" if precision == "tf32" else "ieee"
-    products.fp32_precision = "ieee" if precision == "float32" else "tf32"
-    try:
-        yield
-    finally:
-        convolutions.fp32_precision, products.fp32_precision = before
 
 
 class _Part(NamedTuple):

@@ -592,11 +592,11 @@ def test_batches_take_turns_where_there_is_a_gpu_whose_switches_are_put_back(
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     cudnn, at_work, seen = torch.backends.cudnn, [], []
     before = cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32
-    asked: list[bool] = []
+    asked: list[str] = []
 
     class Asked(Linear):
         def forward(self, x: Tensor) -> Tensor:
-            asked.append(cudnn.allow_tf32)
+            asked.append(cudnn.conv.fp32_precision)
             return super().forward(x)
 
     def watching(model: Any, images: Tensor, labels: Tensor) -> Tensor:
@@ -612,7 +612,7 @@ def test_batches_take_turns_where_there_is_a_gpu_whose_switches_are_put_back(
             defenses={"none": lambda images: images},
         )  # fmt: skip
     assert seen == [(1, True, False, True)] * BATCHES
-    assert asked == [False, False, True] * BATCHES  # before, after, under the defence
+    assert asked == ["ieee", "ieee", "tf32"] * BATCHES  # before, after, under the defence
     assert (cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32) == before
     assert before == (False, False, True)
 

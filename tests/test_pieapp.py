@@ -390,6 +390,7 @@ def test_rounding_on_a_gpu_is_asked_for_and_put_back(monkeypatch, precision, wan
     def flags():
         return torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision
 
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     seen, before = [], flags()
     monkeypatch.setattr(pieapp.Distance, "_early", lambda *_: seen.append(flags()) or 1 / 0)
     with pytest.raises(ZeroDivisionError):

@@ -9,8 +9,10 @@ from humimp import checks
 from humimp.attacks._steps import Callback, Model, ask, begin, derive, loss, margin, report, unit
 from humimp.images import Validation
 from humimp.images import validate as make_valid
+from humimp.rounding import in_full
 
 
+@in_full
 def ddn(
     model: Model,
     images: Tensor,

@@ -12,12 +12,14 @@ from humimp import checks
 from humimp.attacks import _steps
 from humimp.attacks._steps import Callback, Model, ask, derive, loss, margin, report, unit
 from humimp.images import from_uint8, to_uint8, validate
+from humimp.rounding import in_full
 
 _TRIES = 3  # of how many values to put back in a round
 _WINDOW = 15  # pixels each way, in which an image is busy or not
 _CALM = 0.02  # what the busiest of flat places still is
 
 
+@in_full
 def eight_bit(
     model: Model,
     images: Tensor,

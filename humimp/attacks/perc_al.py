@@ -22,11 +22,13 @@ from humimp.attacks._steps import (
 )
 from humimp.color import color_distance, fused
 from humimp.images import validate as make_valid
+from humimp.rounding import in_full
 
 #: Steps times images from which on a GPU compiling the colour difference is repaid.
 _REPAID = 10_000
 
 
+@in_full
 def perc_al(
     model: Model,
     images: Tensor,

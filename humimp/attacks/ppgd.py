@@ -10,11 +10,13 @@ from humimp.attacks._nptm import Features, Projection, Variant, begin, dot, embe
 from humimp.attacks._steps import FEATURES, Callback, Model, ask, check_way, derive, margin, report
 from humimp.images import Validation
 from humimp.images import validate as make_valid
+from humimp.rounding import in_full
 
 _RESIDUAL = 0.1  # conjugate gradients stop below this squared residual, as in the authors' code
 _FLAT = 1e-4  # a gradient shorter than this is no step, as in the authors' code
 
 
+@in_full
 def ppgd(
     model: Model,
     images: Tensor,

@@ -1,0 +1,78 @@
+"""Switches of a GPU, which can be set and read without one."""
+
+import inspect
+
+import pytest
+import torch
+
+from humimp import attacks, runs
+from humimp.rounding import in_full, rounding
+
+
+def switches() -> tuple[str, str]:
+    return torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [((), ("ieee", "ieee")), (("tf32",), ("tf32", "ieee")), (("ieee", "tf32"), ("ieee", "tf32"))],
+)
+@pytest.mark.usefixtures("gpu")
+def test_switches_are_set_for_a_while(given, wanted):
+    before = switches()
+    with rounding(*given):
+        assert switches() == wanted
+        with rounding():
+            assert switches() == ("ieee", "ieee")
+        assert switches() == wanted
+    assert switches() == before != wanted
+
+
+@pytest.mark.usefixtures("gpu")
+def test_switches_are_put_back_after_an_error():
+    before = switches()
+    with pytest.raises(ZeroDivisionError), rounding():
+        1 / 0  # noqa: B018
+    assert switches() == before
+
+
+def test_switches_are_left_alone_where_no_gpu_is_in_use(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    before = switches()
+    with rounding():
+        assert switches() == before
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_function_computes_in_full_and_stays_what_it_is():
+    def seen(what: str, *, more: int = 0) -> tuple[str, int, tuple[str, str]]:
+        """Say so."""
+        return what, more, switches()
+
+    full, before = in_full(seen), switches()
+    assert full("this", more=2) == ("this", 2, ("ieee", "ieee"))
+    assert switches() == before
+    assert (full.__doc__, inspect.signature(full)) == (seen.__doc__, inspect.signature(seen))
+
+
+@pytest.mark.parametrize("name", ["ddn", "eight_bit", "perc_al", "ppgd"])
+@pytest.mark.usefixtures("gpu")
+def test_attacks_that_end_at_the_boundary_or_take_finite_differences_compute_in_full(name):
+    asked = []
+
+    def model(x: torch.Tensor) -> torch.Tensor:
+        asked.append(switches()[0])
+        bright = x.mean((1, 2, 3))
+        return 10 * torch.stack([bright, 1 - bright], 1)
+
+    attack = getattr(attacks, name)
+    x = torch.full((2, 3, 8, 8), 0.7)
+    more = {"features": lambda x: x.flatten(1)} if name == "ppgd" else {}
+    attack(model, x, torch.zeros(2, dtype=torch.int64), steps=3, **more)
+    assert set(asked) == {"ieee"}
+    assert runs.describe(attack) == f"humimp.attacks.{name}.{name}"
