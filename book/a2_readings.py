@@ -22,7 +22,8 @@ classifier = "mobilenet_v2"  # "mobilenet_v2", "resnet50", "resnet50_he2016" or 
 images = "photographs"  # "photographs" (20, with the package) or "imagenet1000" (the paper's)
 n_images = 20  # how many of them, from the first on: PGD and ours, without confidence, run on all
 n_sample = 8  # of these, a fixed random subset for other measures and other readings
-n_slow = 2  # and a smaller one for the candidates that take many passes
+n_slow = 2  # and a smaller one for PerC_AL, whose candidates take many passes
+n_nptm = 2  # and another for NPTM
 size = 224  # side of the square images in pixels; the paper's is 299
 cost = "PieAPP-small"  # ground cost: "PieAPP-small", the paper's "PieAPP", "HaarPSI" or "SSIM"
 steps = 100  # N, the largest number of steps of ours and of PGD
@@ -107,7 +108,7 @@ nptm = {
 
 # %% tags=["nbval-ignore-output", "hide-input"]
 ROUND_STEPS = 5  # an image that rounding has stopped would take them all
-sampled, slow = min(n_sample, n_images), min(n_slow, n_images)
+sampled, slow, middle = (min(n, n_images) for n in (n_sample, n_slow, n_nptm))
 runs = [
     *(
         evaluated(f"Ours (a = {a:g}){', normalised' if normalized else ''}", attacks.imperceptible,
@@ -123,7 +124,7 @@ runs = [
         for kappa in (0.0, 40.0) for k in perc_al_steps
     ),
     *(
-        evaluated(f"{kind}, {name}", attack, options(), slow)
+        evaluated(f"{kind}, {name}", attack, options(), middle)
         for name, options in nptm.items()
         for kind, attack in (("PPGD", attacks.ppgd), ("LPA", attacks.lpa))
     ),
