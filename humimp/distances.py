@@ -19,6 +19,7 @@ from piq.functional.layers import L2Pool2d
 from torch import Tensor, nn
 
 from humimp import checks, runs, weights
+from humimp.rounding import in_full
 
 #: Pixels that a network is given at once, all images together; bounds the memory. On a CPU VGG-16
 #: is fastest with one photograph, whose features just fit into the caches (benchmarks/README.md).
@@ -88,6 +89,7 @@ class LPIPS:
         checks.choice(net, "net", ("vgg", "alex"))
         self.net = net
 
+    @in_full
     def __call__(self, original: Tensor, images: Tensor) -> Tensor:
         """Return the distance of each image from its original, shape (N,)."""
         return _in_parts(self._loss, original, images, _PIXELS[self.net])
@@ -109,6 +111,7 @@ class DISTS:
     weights are looked up at the first call, see `humimp.weights`.
     """
 
+    @in_full
     def __call__(self, original: Tensor, images: Tensor) -> Tensor:
         """Return the distance of each image from its original, shape (N,)."""
         return _in_parts(self._loss, original, images, _PIXELS["vgg"])

@@ -5,7 +5,7 @@ import inspect
 import pytest
 import torch
 
-from humimp import attacks, runs
+from humimp import attacks, distances, runs
 from humimp.rounding import in_full, rounding
 
 
@@ -60,19 +60,31 @@ def test_a_function_computes_in_full_and_stays_what_it_is():
     assert (full.__doc__, inspect.signature(full)) == (seen.__doc__, inspect.signature(seen))
 
 
-@pytest.mark.parametrize("name", ["ddn", "eight_bit", "perc_al", "ppgd"])
+@pytest.mark.parametrize("name", ["alma", "ddn", "eight_bit", "lpa", "perc_al", "ppgd"])
 @pytest.mark.usefixtures("gpu")
-def test_attacks_that_end_at_the_boundary_or_take_finite_differences_compute_in_full(name):
+def test_attacks_that_search_the_boundary_or_take_finite_differences_compute_in_full(name):
     asked = []
 
     def model(x: torch.Tensor) -> torch.Tensor:
         asked.append(switches()[0])
         bright = x.mean((1, 2, 3))
-        return 10 * torch.stack([bright, 1 - bright], 1)
+        return 10 * torch.stack([bright, 1 - bright, 0 * bright], 1)
 
+    more: dict[str, object] = {"steps": 3}
+    if name in ("lpa", "ppgd"):
+        more["features"] = lambda x: x.flatten(1)
+    if name == "alma":
+        more["cost"] = lambda x, y: (x - y).square().sum((1, 2, 3))
     attack = getattr(attacks, name)
-    x = torch.full((2, 3, 8, 8), 0.7)
-    more = {"features": lambda x: x.flatten(1)} if name == "ppgd" else {}
-    attack(model, x, torch.zeros(2, dtype=torch.int64), steps=3, **more)
+    attack(model, torch.full((2, 3, 8, 8), 0.7), torch.zeros(2, dtype=torch.int64), **more)
     assert set(asked) == {"ieee"}
     assert runs.describe(attack) == f"humimp.attacks.{name}.{name}"
+
+
+@pytest.mark.parametrize("measure", [distances.LPIPS("alex"), distances.DISTS()])
+@pytest.mark.usefixtures("gpu")
+def test_learned_distances_are_measured_in_full(measure, monkeypatch):
+    asked = []
+    monkeypatch.setattr(distances, "_in_parts", lambda *_: asked.append(switches()[0]))
+    measure(*torch.rand(2, 1, 3, 32, 32))
+    assert asked == ["ieee"]

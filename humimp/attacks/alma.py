@@ -9,6 +9,7 @@ from humimp import checks
 from humimp.attacks._steps import Callback, Model, ask, begin, derive, margin, remember, report
 from humimp.images import Validation
 from humimp.images import validate as make_valid
+from humimp.rounding import in_full
 
 # The paper's constants, by its symbols (section 3 and appendix).
 _M = 10  # steps between two looks at whether the constraint is nearer to being met
@@ -18,6 +19,7 @@ _FINAL = 0.01  # the last step size as a share of the first
 _MU = (1e-6, 1e12)  # bounds of the multiplier μ
 
 
+@in_full
 def alma(
     model: Model,
     images: Tensor,

@@ -18,11 +18,13 @@ from humimp.attacks._steps import (
 )
 from humimp.images import Validation
 from humimp.images import validate as make_valid
+from humimp.rounding import in_full
 
 _DECAY = 0.1  # the last step size as a share of the first, almost
 _RAISE = 10  # by how much λ grows
 
 
+@in_full
 def lpa(
     model: Model,
     images: Tensor,
