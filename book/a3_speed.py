@@ -13,15 +13,17 @@
 # %% [markdown]
 # # Appendix: speed
 #
-# This page shows how long the package takes beside what a user would run instead: other libraries, the authors' code, and the paper's listings written out as plain loops (Figure E17, Table E24), and how the cost grows with the number of images (Table E25). The numbers are those of committed records, made by the scripts in `benchmarks/`;
-# the page only reads them. **None was made on a GPU**: {glue:text}`machines`.
+# This page shows how long the package takes beside what a user would run instead: other libraries, the authors' code, and the paper's listings written out as plain loops (Figure E17, Table E24), how the cost grows with the number of images (Table E25), and what a GPU loses by rounding (Table E26). The numbers are those of committed records, made by the scripts in `benchmarks/`;
+# the page only reads them. Machines: {glue:text}`machines`. Of a GPU there are two, of PGD and of the rounding.
 
 # %% tags=["hide-input"]
 import json
 
+import pandas as pd
 from myst_nb import glue
 
-from humimp.figures.speed import ratios, scaling_table, sides, sides_table
+from humimp import evaluate
+from humimp.figures.speed import ratios, rounding_table, scaling_table, sides, sides_table
 from humimp.pages import Project
 
 results = Project.holding("a3_speed").root / "results"
@@ -45,6 +47,7 @@ WHAT = {
     "algorithm1": "Algorithm 1, PieAPP of full width",
     "algorithm1_small": "Algorithm 1, PieAPP-small",
     "pgd": "PGD (L₂)",
+    "pgd_gpu": "PGD (L₂), on a GPU",
     "distances": "Distances",
     "defenses": "Defences",
     "dro": "Training",
@@ -93,6 +96,13 @@ for key, name in {"torchattacks": "torchattacks", "foolbox": "foolbox"}.items():
     glue(f"{key}_ratio", by_side[name].ratio)
     glue(f"{key}_equal", by_side[f"{name}, equal steps"].ratio)
 glue("n_pgd", records["pgd"]["options"]["images"])
+on_gpu = {side.name: side.ratio for side in sides(records["pgd_gpu"])}
+glue("gpu_machine", records["pgd_gpu"]["machine"])
+glue("gpu_n_pgd", records["pgd_gpu"]["options"]["images"])
+for name in ("torchattacks", "foolbox"):
+    glue(f"gpu_{name}", on_gpu[name])
+    glue(f"gpu_{name}_equal", on_gpu[f"{name}, equal steps"])
+glue("gpu_by_hand", on_gpu["torchattacks, stopped by hand"])
 used = sorted({record["machine"] for record in records.values() if "machine" in record})
 glue("machines", "; ".join(used))
 unequal = [name for name, record in records.items() if record.get("equal") is False]
@@ -116,6 +126,7 @@ glue("unequal", ", ".join(unequal) or "none")
 # - **Algorithm 1** against its listing as one would write it on piq's PieAPP, one image at a time: {glue:text}`algorithm1_ratio:.2f` times at PieAPP's full width, {glue:text}`algorithm1_reduced:.2f` times where the convolutions of PieAPP take factors rounded to bfloat16 (`precision="bfloat16"`), for which that machine ({glue:text}`algorithm1_machine`) has instructions.
 #   The outcome is the same: as many successes, the same number of steps for each image, $L_2$ within {glue:text}`algorithm1_apart:.1f` %. With PieAPP-small the ratios are {glue:text}`small_ratio:.2f` and {glue:text}`small_reduced:.2f`: the classifier is most of the work there, and at the paper's settings an image takes one or two steps, which leave little to reuse.
 # - **PGD** with early stop on {glue:text}`n_pgd` images: torchattacks takes {glue:text}`torchattacks_ratio:.0f` times as long and foolbox {glue:text}`foolbox_ratio:.0f` times, because neither lets images go that are done. Step by step, at equal numbers of steps, they are at {glue:text}`torchattacks_equal:.2f` and {glue:text}`foolbox_equal:.2f`: the same arithmetic takes the same time.
+#   On a GPU ({glue:text}`gpu_machine`, ResNet-50, {glue:text}`gpu_n_pgd` images of 299 × 299) torchattacks takes {glue:text}`gpu_torchattacks:.1f` and foolbox {glue:text}`gpu_foolbox:.1f` times as long, torchattacks stopped by hand {glue:text}`gpu_by_hand:.1f` times; at equal numbers of steps they are at {glue:text}`gpu_torchattacks_equal:.2f` and {glue:text}`gpu_foolbox_equal:.2f`, for ours checks each step that all is finite.
 # - **Algorithms 2 and 3**: Algorithm 2 takes {glue:text}`listing_2:.0f` times as long as listed, an image at a time, as in batches; by Algorithm 3 a model takes {glue:text}`listing_3:.0f` times as long as listed as when {glue:text}`n_models` are trained together in batches.
 #
 # Lines on which another is faster: {glue:text}`slower`. Records whose results were not equal: {glue:text}`unequal`.
@@ -145,6 +156,52 @@ glue("scaling_times", added / last["data_bytes"])
 # An image of the largest set costs {glue:text}`scaling_ratio:.2f` times what one of the smallest does, so the cost grows with the number of images and not faster. Memory grows too, with the data set and by more than its size: with {glue:text}`scaling_most` images, to {glue:text}`scaling_added:.0f` MB more than after a first batch, {glue:text}`scaling_times:.1f` times the data set.
 
 # %% [markdown]
+# ## What a GPU rounds
+
+# %% tags=["remove-output", "hide-input"]
+rounded = pd.read_parquet(results / "benchmarks" / "tf32.parquet")
+FULL = {  # the same attack on a CPU
+    "PGD (L2)": "a2_readings/pgd-l2",
+    "Ours (a = 0)": "a2_readings/ours-a-0",
+    "Ours (a = 1)": "a2_readings/ours-a-1",
+    "Ours (a = 5)": "a2_readings/ours-a-5",
+    "NPTM (LPA)": "03_2_pieapp/nptm-lpa",
+    "NPTM (PPGD)": "03_2_pieapp/nptm-ppgd",
+    "DDN": "03_2_pieapp/ddn",
+}
+pairs = {}
+for name, run in FULL.items():
+    full = evaluate.load(results / "paper_cpu" / run)
+    both = rounded[rounded["attack"] == name].merge(full, on="id", suffixes=("_gpu", ""))
+    pairs[name] = both[both["correct"] & both["correct_gpu"]]
+glue("tab_rounding", rounding_table(pairs), display=True)
+glue("rounding_machine", records["tf32"]["machine"])
+glue("rounding_commit", records["tf32"]["commit"][:7])
+attacked = rounded[rounded["correct"]].groupby("attack")["success"].agg(["mean", "size"])
+for key, name in {"ddn": "DDN", "ppgd": "NPTM (PPGD)", "perc_al": "PerC_AL"}.items():
+    glue(f"rounding_{key}", float(100 * attacked.loc[name, "mean"]))
+    glue(f"rounding_{key}_n", int(attacked.loc[name, "size"]))
+one_way = ["PGD (L2)", "Ours (a = 0)"]
+glue("rounding_n", sum(len(pairs[name]) for name in one_way))
+glue(
+    "rounding_same",
+    sum(int((p["success"] == p["success_gpu"]).sum()) for p in map(pairs.get, one_way)),
+)
+
+# %% [markdown]
+# PyTorch lets a GPU round the factors of convolutions to TF32, 11 significant bits of 24, unless one asks otherwise. Is the outcome the same? {ref}`Table E26 <tab-rounding>` compares attacks that were made so ({glue:text}`rounding_machine`, commit {glue:text}`rounding_commit`) with the same attacks on the same
+# photographs on a CPU. Success was asked in full float32 both times.
+#
+# ```{glue:figure} tab_rounding
+# :name: "tab-rounding"
+#
+# **Table E26.** Attacks made with convolutions rounded to TF32, on a GPU, and in full float32, on a CPU, on the same photographs: how many both attacked, the success rates, for how many the two agree, and the mean $L_2$ of the successful ones. ResNet-50, 299 × 299; ground cost of ours: PieAPP-small. DDN took 100 steps on the GPU and 40 on the CPU.
+# ```
+#
+# An attack that stops behind the boundary, as PGD and Algorithm 1 do, ends as on a CPU: success agrees on {glue:text}`rounding_same` of {glue:text}`rounding_n`. One that comes back to the boundary does not: of all {glue:text}`rounding_ddn_n` photographs that DDN attacked with TF32, {glue:text}`rounding_ddn:.0f` % are misclassified in full float32; PerC_AL has {glue:text}`rounding_perc_al:.1f` % of {glue:text}`rounding_perc_al_n`. PPGD, which
+# takes finite differences over a thousandth, has {glue:text}`rounding_ppgd:.1f` % of {glue:text}`rounding_ppgd_n`, and other images. So this package asks a GPU for full float32 wherever success is asked, in LPIPS and DISTS, and in all attacks but PGD and Algorithm 1 (`humimp.rounding`). Whoever wants the others fast gets what the table shows.
+
+# %% [markdown]
 # ## What came out
 #
-# Of {glue:text}`n_rows` comparisons, the other side is faster in {glue:text}`n_slower`. The large gains come from stopping: images that are done leave the batch. What remains is convolutions, which every library computes with the same routines. No figure here says anything of a GPU; the same scripts take `--device cuda`.
+# Of {glue:text}`n_rows` comparisons, the other side is faster in {glue:text}`n_slower`. The large gains come from stopping: images that are done leave the batch. What remains is convolutions, which every library computes with the same routines. On a GPU that holds too, and there full float32 is what an attack needs that ends at the boundary. Algorithm 1 has no record of a GPU yet; the scripts take `--device cuda`.

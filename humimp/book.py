@@ -111,21 +111,23 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def at_scale(page: str) -> Run | None:
+def at_scale(page: str, profiles: Sequence[str] = SCALES) -> Run | None:
     """Find the committed run of a page at the paper's settings.
 
     Parameters
     ----------
     page
         Name of the page.
+    profiles
+        Whose committed runs are looked for, the preferred first.
 
     Returns
     -------
     Run
-        Of the first profile of ``SCALES`` that has one; None without any.
+        Of the first profile that has one; None without any.
     """
     source = Project.holding(page).page(page)
-    for profile in SCALES:
+    for profile in profiles:
         folder = source.committed(profile)
         if (folder / "provenance.json").is_file():
             about = json.loads((folder / "provenance.json").read_text("utf-8"))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
@@ -111,6 +112,40 @@ def scaling_table(record: Mapping[str, Any]) -> Table:
         for n, one in record["measured"].items()
     ]
     return Table(headings, tuple((cells, frozenset[int](), False) for cells in rows))
+
+
+def rounding_table(pairs: Mapping[str, pd.DataFrame]) -> Table:
+    """Set attacks that a GPU made with rounded factors beside the same in full.
+
+    Parameters
+    ----------
+    pairs
+        By attack, a row for each image that both attacked: ``success`` and ``l2`` in full, and with
+        the suffix ``_gpu`` as the GPU made it.
+    """
+    headings = (
+        "Attack",
+        "Photographs",
+        "Success, TF32 (%)",
+        "Success, float32 (%)",
+        "Agree",
+        "L₂, TF32",
+        "L₂, float32",
+    )
+    rows = []
+    for name, both in pairs.items():
+        won, full = both["success_gpu"], both["success"]
+        cells = (
+            name,
+            str(len(both)),
+            f"{100 * won.mean():.1f}",
+            f"{100 * full.mean():.1f}",
+            str(int((won == full).sum())),
+            f"{both.loc[won, 'l2_gpu'].mean():.2f}",
+            f"{both.loc[full, 'l2'].mean():.2f}",
+        )
+        rows.append((cells, frozenset[int](), False))
+    return Table(headings, tuple(rows))
 
 
 def ratios(rows: Sequence[tuple[str, float]]) -> Figure:

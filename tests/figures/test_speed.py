@@ -1,9 +1,10 @@
 """Benchmarks' records become rows and dots."""
 
+import pandas as pd
 import pytest
 
 from humimp.figures import style
-from humimp.figures.speed import Side, ratios, scaling_table, sides, sides_table
+from humimp.figures.speed import Side, ratios, rounding_table, scaling_table, sides, sides_table
 
 
 def side(ratio, **more):
@@ -44,6 +45,22 @@ def test_time_and_memory_have_a_row_for_each_number_of_images():
     assert [cells for cells, _, _ in table.rows] == [
         ("20", "0.0155", "900", "5", "21"),
         ("100", "0.0155", "800", "5", "21"),
+    ]
+
+
+def test_what_rounding_changes():
+    pair = pd.DataFrame(
+        {
+            "success": [True, True, True, False],
+            "success_gpu": [True, False, True, False],
+            "l2": [1.0, 2.0, 3.0, 50.0],
+            "l2_gpu": [2.0, 60.0, 5.0, 70.0],
+        }
+    )
+    table = rounding_table({"one": pair, "two": pair[:1]})
+    assert [cells for cells, _, _ in table.rows] == [
+        ("one", "4", "50.0", "75.0", "3", "3.50", "2.00"),
+        ("two", "1", "100.0", "100.0", "1", "2.00", "1.00"),
     ]
 
 
