@@ -1,4 +1,4 @@
-"""What decides an attack's speed on a GPU: how ResNet-50 rounds, how much of PieAPP is done at once.
+"""What decides an attack's speed on a GPU: how ResNet-50 rounds, how much PieAPP does at once.
 
 Prints a line for each: milliseconds an image, the arithmetic's rate, and for PieAPP the memory. All
 are one forward and one backward pass to the images, the median of three after a first that is not
