@@ -599,7 +599,9 @@ if gpu is not None:
     gpu_best = gpu_rates[gpu_theirs].ge(gpu_rates[gpu_theirs].max(axis=1), axis=0)[strongest]
     glue("gpu_leads", int(gpu_best.sum()))
     glue("gpu_levels", len(gpu_best))
-    glue("gpu_levels_led", " and ".join(f"{d} {v}" for d, v in gpu_best[gpu_best].index) or "none")
+    told = {"jpeg": "JPEG at quality {:g}", "bits": "{:g} bits"}
+    led = [told[defense].format(level) for defense, level in gpu_best[gpu_best].index]
+    glue("gpu_levels_led", ", ".join(led) or "none")
 
 # %% [markdown]
 # Every row takes the {glue:text}`gpu_n_images` photographs of the paper here, but the 8-bit aware attack, which was stopped after the first {glue:text}`gpu_n_eight`; the paper's other rows and the later attacks are in {ref}`Table E1 <tab-1-large>` only. The GPU rounded factors of convolutions to TF32, as PyTorch lets it, in these attacks and in LPIPS and DISTS,
