@@ -249,3 +249,18 @@ def test_bad_input():
     for one, other in ((x, x[:2]), (x[:, :1], x[:, :1]), (x[0, 0, 0], x[0, 0, 0])):
         with pytest.raises(ValueError, match=r"lab: expected two tensors of one shape \(N, 3"):
             color.ciede2000(one, other)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_compiled_on_a_gpu_it_is_the_same():
+    one = torch.rand(3, 3, 20, 30, generator=torch.Generator().manual_seed(0)).cuda()
+    other = (one + 0.02 * torch.randn_like(one)).clamp(0, 1)
+    for n in (3, 2):  # the number of images may change
+        found = []
+        for distance in (color.color_distance, color.fused()):
+            x = other[:n].clone().requires_grad_()
+            value = distance(one[:n], x)
+            found.append((value.detach(), *torch.autograd.grad(value.sum(), x)))
+        (value, slope), (fused, fused_slope) = found
+        torch.testing.assert_close(fused, value, rtol=1e-5, atol=0)
+        assert (fused_slope - slope).norm() <= 1e-4 * slope.norm()
