@@ -142,6 +142,10 @@ judged = evaluated("PGD, other judges", attacks.pgd_l2, common, sampled, other_j
 
 
 # %% tags=["remove-output", "hide-input"]
+import inspect
+from statistics import NormalDist
+
+
 def candidates(records):
     """Candidates from the records of each row, by name."""
     means = {name: evaluate.table(one).iloc[0] for name, one in records.items()}
@@ -278,8 +282,15 @@ glue("steps", steps)
 glue("round_steps", ROUND_STEPS)
 glue("least_a", f"{min(confidences):g}")
 glue("most_a", f"{max(confidences):g}")
-for what, column in {"success": "success_rate", "l2": "l2"}.items():
+for what, column in {"success": "success_rate", "l1": "l1", "l2": "l2", "linf": "linf"}.items():
     glue(f"printed_lpa_{what}", paper.TABLE1["NPTM (LPA)"][column])
+# What the noise that NPTM starts from has by itself, at the paper's size.
+sigma = inspect.signature(attacks.lpa).parameters["noise"].default
+values = 3 * paper.IMAGE_SIZE**2
+glue("noise", sigma)
+glue("noise_l1", sigma * values * math.sqrt(2 / math.pi))
+glue("noise_l2", sigma * math.sqrt(values))
+glue("noise_linf", sigma * NormalDist().inv_cdf((1 + 0.5 ** (1 / values)) / 2))
 printed = paper.TABLE1["PGD (L2)"]
 for column in ("l1", "l2", "linf", "lpips", "dists"):
     glue(f"printed_{column}", printed[column])
@@ -308,6 +319,7 @@ if scale is not None:
 #   {glue:text}`paper_normal_dists:.2f` and {glue:text}`paper_normal_dists_pgd:.2f` ({glue:text}`paper_normal_dists_off` ± {glue:text}`paper_normal_dists_error:.2f`); as it is, on all {glue:text}`paper_n_ours`, ours has LPIPS {glue:text}`paper_ours_lpips:.2f` and PGD {glue:text}`paper_pgd_lpips:.2f`. The {doc}`scoreboard <05_conclusion>` gives both.
 # - **The test before the first step, or after each.** On the images of Table 1 the two are the same program: only images that are classified correctly are attacked, and these fail the test at $a \ge 0$ before any step. They could differ only where an image takes all {glue:text}`steps` steps. Of PGD's none does (at most {glue:text}`paper_most_passes:.1f` forward passes an image in any batch); of ours at $a = $ {glue:text}`least_a` the {glue:text}`paper_lost` of {glue:text}`paper_n_ours` do that are never fooled.
 # - **NPTM.** PPGD favours {glue:text}`paper_ppgd`, LPA {glue:text}`paper_lpa`. With AlexNet's features LPA's $L_2$ is {glue:text}`paper_lpa_0_l2:.2f`, with the classifier's own, at the same bound, {glue:text}`paper_lpa_1_l2:.2f` (printed: {glue:text}`printed_lpa_l2`); but with these it fools {glue:text}`paper_lpa_1_success:.0f` % of the images (printed: {glue:text}`printed_lpa_success`). A smaller bound is a free choice, so an agreement here says less than one without a choice.
+#   Both attacks start from normal noise of standard deviation {glue:text}`noise`. At the paper's size that noise alone has an $L_1$ of {glue:text}`noise_l1:.0f`, an $L_2$ of {glue:text}`noise_l2:.2f` and, in every second image, an $L_\infty$ above {glue:text}`noise_linf:.3f`. The printed row of LPA, {glue:text}`printed_lpa_l1`, {glue:text}`printed_lpa_l2` and {glue:text}`printed_lpa_linf`, is hardly more: it looks as if the paper's LPA ended about where it started.
 # - **PerC_AL.** With $\kappa = 40$ the factors are {glue:text}`paper_perc_40`, without it {glue:text}`paper_perc_plain`. Favoured among all that were tried: {glue:text}`paper_perc_al`.
 
 # %% [markdown]

@@ -199,7 +199,7 @@ glue(
 # ```
 #
 # An attack that stops behind the boundary, as PGD and Algorithm 1 do, ends as on a CPU: success agrees on {glue:text}`rounding_same` of {glue:text}`rounding_n`. One that comes back to the boundary does not: of all {glue:text}`rounding_ddn_n` photographs that DDN attacked with TF32, {glue:text}`rounding_ddn:.0f` % are misclassified in full float32; PerC_AL has {glue:text}`rounding_perc_al:.1f` % of {glue:text}`rounding_perc_al_n`. PPGD, which
-# takes finite differences over a thousandth, has {glue:text}`rounding_ppgd:.1f` % of {glue:text}`rounding_ppgd_n`, and other images. So this package asks a GPU for full float32 wherever success is asked, in LPIPS and DISTS, and in all attacks but PGD and Algorithm 1 (`humimp.rounding`). Whoever wants the others fast gets what the table shows.
+# takes finite differences over a thousandth, has {glue:text}`rounding_ppgd:.1f` % of {glue:text}`rounding_ppgd_n`, and ends nearer to the noise that it starts from ({doc}`page A2 <a2_readings>` says what that measures). So this package asks a GPU for full float32 wherever success is asked, in LPIPS and DISTS, and in all attacks but PGD and Algorithm 1 (`humimp.rounding`). Whoever wants the others fast gets what the table shows.
 
 # %% [markdown]
 # ## What came out
