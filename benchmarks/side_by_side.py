@@ -26,6 +26,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from humimp import datasets, runs
+from humimp.rounding import rounding
 
 ROOT = Path(__file__).resolve().parents[1]
 Task = Callable[[int], Any]
@@ -152,11 +153,8 @@ def rate(device: str = "cpu", precision: str = "float32", size: int = 2048) -> f
     size = size if device == "cpu" else 4 * size
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     one, other = (torch.rand(size, size, device=device).to(dtype) for _ in range(2))
-    products = torch.backends.cuda.matmul
-    before = products.fp32_precision
-    products.fp32_precision = "tf32" if precision == "tf32" else "ieee"
-    taken = [clock(lambda: one @ other, device)[1] for _ in range(8)][1:]
-    products.fp32_precision = before
+    with rounding(products="tf32" if precision == "tf32" else "ieee"):
+        taken = [clock(lambda: one @ other, device)[1] for _ in range(8)][1:]
     return 2 * size**3 / min(taken)
 
 
