@@ -219,7 +219,8 @@ if not saliency:
     summary["saliency"] = spread["saliency"] = float("nan")
 by_confidence = [f"Ours (a = {a:g})" for a in sorted(confidences)]
 weakest, second, strongest = by_confidence[0], by_confidence[:2][-1], by_confidence[-1]
-theirs = [name for name in summary.index if name in {*paper.TABLE1, *by_confidence}]  # the paper's kinds
+known = {*paper.TABLE1, *by_confidence}  # the paper's rows, at any confidence
+theirs = [name for name in summary.index if name in known]
 glue("tab_1", table1(attacked, errors=True), display=True)
 glue("n_images", n_images)
 glue("n_correct", int(summary["n"].iloc[0]))
