@@ -11,10 +11,13 @@ from torch import Tensor
 from humimp import checks
 from humimp.attacks import _steps
 from humimp.attacks._steps import Callback, Model, ask, derive, loss, margin, report, unit
-from humimp.images import from_uint8, to_uint8, validate
+from humimp.images import from_uint8, validate
 from humimp.rounding import in_full
 
-_TRIES = 3  # of how many values to put back in a round
+_TRIES = 3  # of how far to go along a direction
+_NEARER = 0.99  # where the first of them is, if 1 is as far as the best image
+_BY = 1.06  # how much nearer or further the second is; the third, by its root
+_HALVINGS = 13  # of how far is as far as the best image
 _WINDOW = 15  # pixels each way, in which an image is busy or not
 _CALM = 0.02  # what the busiest of flat places still is
 
@@ -27,31 +30,38 @@ def eight_bit(
     *,
     steps: int = 100,
     step_size: float = 0.03,
-    rounds: int = 12,
-    share: float = 0.3,
-    masking: float = 1.0,
+    rounds: int = 20,
+    masking: float = 1 / 3,
     cost: Any = None,
     confidence: float = 0.0,
     targeted: bool = False,
     callback: Callback | None = None,
 ) -> Tensor:
-    """Attack images with few whole levels: climb in fractions, test what is saved, then exchange.
+    """Attack images with few whole levels: climb in fractions, test what is saved, then average.
 
     **Climb.** z ← z + ε ∇ℓ / ‖∇ℓ‖₂ from z = x, as PGD (L2), with nothing cut off or rounded on
     the way. Before each step the image that would be saved, x_adv = round(255 z)/255, is tried;
     the climb ends where it is misclassified by more than the confidence.
 
-    **Exchange.** To first order a value i that was changed contributes ∇m_i · sign(x_adv − x)_i to
-    the margin m = max over i ≠ y of logits_i − logits_y, and one that was not could contribute
-    |∇m_i|, for a level each. So in each round the most useful unchanged values are moved by a level
-    and the least useful changed ones, which are more, moved back by one; useful is what adds much
-    to the margin for its price. How many go back is found by bisection. What is misclassified still
-    and has a smaller ground cost is kept.
+    **Average.** The least change that crosses a boundary goes along the boundary's normal. It is
+    estimated by a mean of gradients of the margin m = max over i ≠ y of logits_i − logits_y: from
+    w₀ = (z − x) / ‖z − x‖₂, in each of the rounds t = 0, 1, …, with β = 2/(t + 4),
+    w ← (1 − β) w + β ∇m / ‖∇m‖₂. Tried is x_adv = round(255 (x + s w))/255 for three scales s,
+    the first a little nearer than the best image so far, the others nearer where the last was
+    misclassified and further where not. What is misclassified and has a smaller ground cost is
+    kept; the last misclassified of the round is where the next gradient is taken, or if none is,
+    the first that was tried.
+
+    Of all images of whole levels at its squared distance or less, x + s w rounded is the one that
+    goes the furthest along w: its k-th level in a value adds |w_i| for 2k − 1 of the squared
+    distance, and taken are those that add at least 1/(2s) for each. So a small gradient is not
+    rounded away; it is not worth a level.
 
     **Masking.** A change is seen less where the image is busy. So a change δ_i of a value has the
-    price δ_i² / (σ_i + 0.02)ᵖ, with σ_i the standard deviation of the brightness in the 15 × 15
-    pixels around, as Croce and Hein (2019) bound changes by the deviation beside; prices are scaled
-    so that the mean of their denominators is 1. With p = 0 all places are alike.
+    price δ_i² / r_i, r_i = (σ_i + 0.02)ᵖ, with σ_i the standard deviation of the brightness in the
+    15 × 15 pixels around, as Croce and Hein (2019) bound changes by the deviation beside; the r_i
+    are scaled to a mean of 1. The best direction is then r w, not w. With p = 0 all places are
+    alike.
 
     Parameters
     ----------
@@ -66,12 +76,9 @@ def eight_bit(
     step_size
         ε, the Euclidean length of a step. Short ones end nearer to the boundary.
     rounds
-        R, the number of rounds of exchange; 0 for the climb alone.
-    share
-        From 0 to 1: how many unchanged values are moved in the first round, as a share of those
-        that are changed. It falls linearly to 0 after the last.
+        R, the number of rounds of averaging; 0 for the climb alone.
     masking
-        p ≥ 0.
+        p ≥ 0. More hides the change better and makes it longer.
     cost
         c0: callable (images, adversarial) → (N,), see `imperceptible`; no gradient is asked of it.
         By default the sum of the prices; for p = 0 that is the squared Euclidean distance.
@@ -100,17 +107,15 @@ def eight_bit(
     Notes
     -----
     This attack is not in the paper. A step of the climb costs two forward passes and one backward,
-    a round at most four forward passes and one backward.
+    a round four forward passes and one backward. The mean with weights that fall as 1/t is that of
+    dual averaging (Nesterov 2009), which also goes from the start along a mean of gradients.
     """
     labels = _steps.begin(
         model, images, labels,
         steps=steps, step_size=step_size, confidence=confidence, validate="round",
     )  # fmt: skip
     checks.count(rounds, "rounds")
-    checks.number(share, "share", low=0)
     checks.number(masking, "masking", low=0)
-    if share > 1:
-        raise ValueError(f"share: expected a share from 0 to 1, got {share!r}")
 
     def margins(x: Tensor, rows: Tensor) -> Tensor:
         with torch.no_grad():
@@ -118,41 +123,41 @@ def eight_bit(
         checks.logits(logits, labels[rows])
         return margin(logits, labels[rows], targeted)
 
-    adversarial, fooled = _climb(
+    z, adversarial, fooled = _climb(
         model, images.detach(), labels, margins, steps, step_size, confidence, targeted, callback
     )
     rows = fooled.nonzero().flatten()
-    if not len(rows):
+    if not len(rows) or not rounds:
         return adversarial
     original = images.detach()[rows]
     room = _room(original, masking)
-    distance = (
-        partial(_price, original, room)
-        if cost is None
-        else _steps.remember(cost, images.detach())[rows]
-    )
+    price = partial(_price, original, room)
+    far = price if cost is None else _steps.remember(cost, images.detach())[rows]
     with torch.no_grad():
-        least = distance(adversarial[rows])
+        least = far(adversarial[rows])
     checks.cost(least, len(rows))
+    way, here = unit(z[rows] - original), adversarial[rows]
     for number in range(rounds):
-        best = adversarial[rows]
         with torch.enable_grad():
-            x = best.clone().requires_grad_()
+            x = here.clone().requires_grad_()
             value = margin(ask(model, x, labels[rows]), labels[rows], targeted)
             slope = derive(value, x)
         checks.gradient(slope, "the margin")
-        exchange = _Exchange(original, room, best, slope, share * (1 - number / rounds))
-        low, high = exchange.moved, 2 * exchange.moved + 5
+        way = way.lerp(unit(slope), 2 / (number + 4))
+        along = partial(_along, original, room * way)
+        scale = _NEARER * _reach(along, room * way, price, price(adversarial[rows]))
+        by = torch.full_like(scale, _BY)
+        here = along(scale)
         for _ in range(_TRIES):
-            back = (low + high) / 2
-            tried = exchange(back.long())
+            tried = along(scale)
             wrong = margins(tried, rows) > confidence
             with torch.no_grad():
-                price = distance(tried)
-            checks.cost(price, len(rows))
-            better = wrong & (price < least)
-            adversarial[rows[better]], least[better] = tried[better], price[better]
-            low, high = torch.where(wrong, back, low), torch.where(wrong, high, back)
+                found = far(tried)
+            checks.cost(found, len(rows))
+            better = wrong & (found < least)
+            adversarial[rows[better]], least[better] = tried[better], found[better]
+            here[wrong] = tried[wrong]
+            scale, by = torch.where(wrong, scale / by, scale * by), by.sqrt()
         report(callback, steps + number + 1, adversarial, rows)
     return adversarial
 
@@ -167,10 +172,10 @@ def _climb(
     confidence: float,
     targeted: bool,
     callback: Callback | None,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Climb until the rounded image is misclassified.
 
-    Returns the images, and a mask of those that took a step and ended misclassified.
+    Returns z, the images, and a mask of those that took a step and ended misclassified.
     """
     z, adversarial = images.clone(), images.clone()
     fooled = torch.zeros(len(images), dtype=torch.bool, device=images.device)
@@ -198,48 +203,32 @@ def _climb(
         active = active[~wrong]
         if not len(active):
             break
-    return adversarial, fooled
+    return z, adversarial, fooled
 
 
-class _Exchange:
-    """One round: which values are moved, and which go back first.
+def _along(original: Tensor, way: Tensor, scale: Tensor) -> Tensor:
+    """Return the images round(x + scale · way), the scale in levels, shape (N,)."""
+    change = (scale.to(way).view(-1, 1, 1, 1) * way).round()
+    return from_uint8((255 * original + change).round().clamp(0, 255).byte(), original.dtype)
 
-    ``moved`` says how many unchanged values of each image are moved by a level along the slope of
-    the margin. Called with how many changed values go back by a level, it returns the image. Of
-    equally useful values the first come first, so that no other image of the batch has a say.
+
+def _reach(
+    along: Callable[[Tensor], Tensor],
+    way: Tensor,
+    price: Callable[[Tensor], Tensor],
+    wanted: Tensor,
+) -> Tensor:
+    """Return the scale, shape (N,), up to which images along a way have the price at most.
+
+    At ``low`` no entry of the way is half a level, at ``high`` the largest is all of them.
     """
-
-    def __init__(
-        self, original: Tensor, room: Tensor, image: Tensor, slope: Tensor, share: float
-    ) -> None:
-        self._shape, self._dtype = image.shape, image.dtype
-        self._start = _levels(original)
-        self._change = _levels(image) - self._start
-        slope, room = slope.flatten(1).to(self._change), room.flatten(1).to(self._change)
-        changed = self._change != 0
-        end = self._start + slope.sign()
-        useful = torch.where(~changed & (end >= 0) & (end <= 255), slope.abs() * room, -1)
-        saved = (2 * self._change.abs() - 1) / room  # of the price, by going back a level
-        contributed = torch.where(changed, slope * self._change.sign() / saved, torch.inf)
-        count = changed.sum(1).double()
-        self.moved = torch.minimum((share * count).floor(), (useful > 0).sum(1))
-        most = int(self.moved.max())
-        first = useful.argsort(dim=1, descending=True, stable=True)[:, :most]
-        take = torch.arange(most, device=image.device) < self.moved[:, None]
-        steps = slope.sign().gather(1, first) * take
-        self._added = self._change.scatter_add(1, first, steps)
-        self._back = contributed.argsort(dim=1, stable=True)[:, : 2 * most + 5]
-        self._undo = -self._change.sign().gather(1, self._back)
-
-    def __call__(self, back: Tensor) -> Tensor:
-        take = torch.arange(self._back.shape[1], device=back.device) < back[:, None]
-        change = self._added.scatter_add(1, self._back, self._undo * take)
-        return from_uint8((self._start + change).byte().view(self._shape), self._dtype)
-
-
-def _levels(images: Tensor) -> Tensor:
-    """Return whole levels, 0 to 255, in double precision, shape (N, C·H·W)."""
-    return to_uint8(images).flatten(1).double()
+    peak = way.abs().flatten(1).amax(1).double().clamp(min=torch.finfo(torch.float64).tiny)
+    low, high = 0.5 / peak, 255.5 / peak
+    for _ in range(_HALVINGS):
+        middle = (low * high).sqrt()
+        within = price(along(middle)) <= wanted
+        low, high = torch.where(within, middle, low), torch.where(within, high, middle)
+    return low
 
 
 def _room(images: Tensor, masking: float) -> Tensor:
@@ -249,9 +238,9 @@ def _room(images: Tensor, masking: float) -> Tensor:
     padded = F.pad(pixels, 4 * [beside], mode="replicate")
     mean, square = (F.avg_pool2d(one, _WINDOW, 1) for one in (padded, padded.square()))
     room = ((square - mean.square()).clamp(min=0).sqrt() + _CALM) ** masking
-    return (room / room.mean((1, 2, 3), keepdim=True)).expand_as(images)
+    return (room / room.mean((1, 2, 3), keepdim=True)).to(images).expand_as(images)
 
 
 def _price(original: Tensor, room: Tensor, images: Tensor) -> Tensor:
-    """Return the sum of the prices, shape (N,), in double precision."""
-    return ((images - original).double().square() / room).flatten(1).sum(1)
+    """Return the sum of the prices, shape (N,), added up in double precision."""
+    return ((images - original).square() / room).flatten(1).sum(1, dtype=torch.float64)
