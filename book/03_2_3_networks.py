@@ -32,7 +32,7 @@ later = ["DDN", "8-bit aware"]  # rows that the paper has not; there is also "AL
 perc_al_steps = 40  # of PerC_AL; 1000 in its paper
 ddn_steps = 40  # of DDN; 100 to 1000 in its paper
 alma_steps = 30  # of ALMA; 100 or 1000 in its paper
-rounds = 12  # of the 8-bit aware attack
+rounds = 20  # of the 8-bit aware attack
 batch_size = 3  # images at a time; NPTM's noise at the start depends on it
 
 # %% tags=["nbval-ignore-output"]

@@ -31,7 +31,7 @@ def eight_bit(
     steps: int = 100,
     step_size: float = 0.03,
     rounds: int = 20,
-    masking: float = 1 / 3,
+    masking: float = 0.35,
     cost: Any = None,
     confidence: float = 0.0,
     targeted: bool = False,

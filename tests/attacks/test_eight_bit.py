@@ -119,7 +119,7 @@ def literal(model, x, y, *, steps, step_size, rounds, masking, a, targeted, cost
         (0.1, 12, 0.0, 0.0, distance),
         (0.1, 12, 2.0, 0.0, distance),
         (0.2, 0, 1.0, 0.2, None),
-        (0.3, 3, 1 / 3, 0.0, None),
+        (0.3, 3, 0.35, 0.0, None),
     ],
 )
 def test_against_the_listing(setting, targeted, step_size, rounds, masking, a, cost):
