@@ -101,7 +101,7 @@ here = book.start("03_2_pieapp")
 # Three later attacks are set beside them, because a reader of today will ask. None is in the paper's table:
 #
 # - **DDN** {cite:p}`rony2019decoupling` looks for the smallest $L_2$ norm: it shrinks the perturbation while the classifier is wrong and grows it while it is right.
-# - **8-bit aware** is this edition's: {doc}`page 3.2.2 <03_2_2_eight_bit>` explains it. It climbs as PGD does, but in fractions of levels, asks for success of the rounded image, and then exchanges levels to come nearer.
+# - **8-bit aware** is this edition's: {doc}`page 3.2.2 <03_2_2_eight_bit>` explains it. It climbs as PGD does, but in fractions of levels, asks for success of the rounded image, and then comes nearer along a mean of gradients.
 # - **ALMA (LPIPS)** {cite:p}`rony2021augmented` minimises a perceptual distance subject to a wrong answer, {ref}`Eq. (1) <eq-1>` itself, by an augmented Lagrangian. The distance is LPIPS with AlexNet's features; the judge in Table 1 is LPIPS with VGG-16's.
 #
 # ### And yours
@@ -611,13 +611,13 @@ if gpu is not None:
     glue("gpu_levels_led", ", ".join(led) or "none")
 
 # %% [markdown]
-# Every row takes the {glue:text}`gpu_n_images` photographs of the paper here, but the 8-bit aware attack, which was stopped after the first {glue:text}`gpu_n_eight`; the paper's other rows and the later attacks are in {ref}`Table E1 <tab-1-large>` only. The GPU rounded factors of convolutions to TF32, as PyTorch lets it, in these attacks and in LPIPS and DISTS,
-# but not in the 8-bit aware attack and not where success is asked. {doc}`The appendix on speed <a3_speed>` shows that this leaves the outcome of these rows as it is on a CPU, and why the package no longer allows it elsewhere.
+# Every row takes the {glue:text}`gpu_n_images` photographs of the paper here, but the 8-bit aware attack, which two cores computed for the first {glue:text}`gpu_n_eight`; the paper's other rows and the later attacks are in {ref}`Table E1 <tab-1-large>` only. The GPU rounded factors of convolutions to TF32, as PyTorch lets it, in its attacks and in LPIPS and DISTS,
+# but not where success is asked. {doc}`The appendix on speed <a3_speed>` shows that this leaves the outcome of these rows as it is on a CPU, and why the package no longer allows it elsewhere.
 #
 # ```{glue:figure} gpu_tab_1
 # :name: "tab-1-gpu"
 #
-# **Table E1b.** Rows of Table 1 on **all photographs of the paper**: the {glue:text}`gpu_n` of {glue:text}`gpu_n_images` that the ResNet-50 classifies correctly; 8-bit aware: of the first {glue:text}`gpu_n_eight`. Ground cost of ours **PieAPP-small, a stand-in for PieAPP**. NVIDIA H200. Grey: the paper.
+# **Table E1b.** Rows of Table 1 on **all photographs of the paper**: the {glue:text}`gpu_n` of {glue:text}`gpu_n_images` that the ResNet-50 classifies correctly; 8-bit aware: of the first {glue:text}`gpu_n_eight`. Ground cost of ours **PieAPP-small, a stand-in for PieAPP**. NVIDIA H200; 8-bit aware: two cores. Grey: the paper.
 # ```
 #
 # Ours at $a = $ {glue:text}`gpu_a_least` fools {glue:text}`gpu_ours_success:.2f` % and at $a = $ {glue:text}`gpu_a_most` {glue:text}`gpu_strongest_success:.2f` %; {glue:text}`gpu_never` photographs withstand it at every confidence, although a hundred truncations take them to an $L_2$ of {glue:text}`gpu_never_l2:.0f`.
