@@ -101,7 +101,7 @@ here = book.start("03_2_pieapp")
 # Three later attacks are set beside them, because a reader of today will ask. None is in the paper's table:
 #
 # - **DDN** {cite:p}`rony2019decoupling` looks for the smallest $L_2$ norm: it shrinks the perturbation while the classifier is wrong and grows it while it is right.
-# - **8-bit aware** is this edition's: {doc}`page 3.2.2 <03_2_2_eight_bit>` explains it. It climbs as PGD does, but in fractions of levels, asks for success of the rounded image, and then comes nearer along a mean of gradients.
+# - **8-bit aware** is this edition's: {doc}`page 3.2.2 <03_2_2_eight_bit>` explains it. It climbs as PGD does, but in fractions of levels, asks for success of the rounded image, and then comes nearer along a mean of gradients, from several starts.
 # - **ALMA (LPIPS)** {cite:p}`rony2021augmented` minimises a perceptual distance subject to a wrong answer, {ref}`Eq. (1) <eq-1>` itself, by an augmented Lagrangian. The distance is LPIPS with AlexNet's features; the judge in Table 1 is LPIPS with VGG-16's.
 #
 # ### And yours

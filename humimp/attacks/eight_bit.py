@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ _TRIES = 3  # of how far to go along a direction
 _NEARER = 0.99  # where the first of them is, if 1 is as far as the best image
 _BY = 1.06  # how much nearer or further the second is; the third, by its root
 _HALVINGS = 13  # of how far is as far as the best image
+_TRIAL = 4  # rounds before the best start is chosen
 _WINDOW = 15  # pixels each way, in which an image is busy or not
 _CALM = 0.02  # what the busiest of flat places still is
 
@@ -29,9 +30,10 @@ def eight_bit(
     labels: Tensor,
     *,
     steps: int = 100,
-    step_size: float = 0.03,
+    step_size: float = 0.05,
+    classes: int = 3,
     rounds: int = 20,
-    masking: float = 0.35,
+    masking: float = 0.25,
     cost: Any = None,
     confidence: float = 0.0,
     targeted: bool = False,
@@ -42,6 +44,11 @@ def eight_bit(
     **Climb.** z ← z + ε ∇ℓ / ‖∇ℓ‖₂ from z = x, as PGD (L2), with nothing cut off or rounded on
     the way. Before each step the image that would be saved, x_adv = round(255 z)/255, is tried;
     the climb ends where it is misclassified by more than the confidence.
+
+    **Start several times.** Which boundary a climb comes to is not always the nearest. So beside
+    this climb away from y, one goes towards each of the likeliest other classes, along −∇ℓ of that
+    class, until the image is misclassified in whatever way. After four rounds of averaging from
+    each the start with the smallest ground cost is chosen, and the other rounds are its own.
 
     **Average.** The least change that crosses a boundary goes along the boundary's normal. It is
     estimated by a mean of gradients of the margin m = max over i ≠ y of logits_i − logits_y: from
@@ -75,8 +82,10 @@ def eight_bit(
         N, the greatest number of steps of the climb.
     step_size
         ε, the Euclidean length of a step. Short ones end nearer to the boundary.
+    classes
+        K, how many of the likeliest other classes to climb towards as well; not if ``targeted``.
     rounds
-        R, the number of rounds of averaging; 0 for the climb alone.
+        R, the number of rounds of averaging; 0 for the first climb alone.
     masking
         p ≥ 0. More hides the change better and makes it longer.
     cost
@@ -87,16 +96,16 @@ def eight_bit(
     targeted
         Whether to reach ``labels`` instead of leaving them.
     callback
-        Called as ``callback(step, images, active)`` after each step of the climb and each round:
-        their number from 1 on, a copy of all images as they would be saved, shape (N, C, H, W),
-        and a boolean mask, shape (N,), of those that took part.
+        Called as ``callback(step, images, active)`` after each step of a climb and each round:
+        their number from 1 on, a copy of all images as this start would save them, shape
+        (N, C, H, W), and a boolean mask, shape (N,), of those that took part.
 
     Returns
     -------
     Tensor
         Same shape, dtype and device as ``images``, each image valid 8 bit; one that is
-        misclassified from the start is returned as it came, and one that never was as the climb
-        left it.
+        misclassified from the start is returned as it came, and one that never was as the first
+        climb left it.
 
     Raises
     ------
@@ -106,102 +115,151 @@ def eight_bit(
 
     Notes
     -----
-    This attack is not in the paper. A step of the climb costs two forward passes and one backward,
-    a round four forward passes and one backward. The mean with weights that fall as 1/t is that of
+    This attack is not in the paper. A step of a climb costs two forward passes and one backward,
+    a round four forward passes and one backward; with K classes there are 1 + K climbs and
+    R + 4 K rounds. The mean with weights that fall as 1/t is that of
     dual averaging (Nesterov 2009), which also goes from the start along a mean of gradients.
     """
     labels = _steps.begin(
         model, images, labels,
         steps=steps, step_size=step_size, confidence=confidence, validate="round",
     )  # fmt: skip
+    checks.count(classes, "classes")
     checks.count(rounds, "rounds")
     checks.number(masking, "masking", low=0)
+    images = images.detach()
+    adversarial = images.clone()
+    with torch.no_grad():
+        logits = model(images)
+    checks.logits(logits, labels)
+    going = (margin(logits, labels, targeted) <= confidence).nonzero().flatten()
+    if not len(going):  # what is misclassified as it came is left alone
+        return adversarial
+    original, labels = images[going], labels[going]
+    room = _room(original, masking)
+    remembered = None if cost is None else _steps.remember(cost, original)
+    goals = [(labels, targeted)]
+    if rounds and not targeted:
+        others = logits[going].scatter(1, labels[:, None], -torch.inf)
+        likeliest = others.topk(min(classes, others.shape[1] - 1)).indices
+        goals += [(goal, True) for goal in likeliest.T]
+    done = 0
 
-    def margins(x: Tensor, rows: Tensor) -> Tensor:
+    def show(now: Tensor, rows: Tensor) -> None:
+        nonlocal done
+        done += 1
+        if callback is not None:
+            whole = images.clone()
+            whole[going] = now
+            report(callback, done, whole, going[rows])
+
+    def wrong(x: Tensor, rows: Tensor) -> Tensor:
         with torch.no_grad():
             logits = model(x)
         checks.logits(logits, labels[rows])
-        return margin(logits, labels[rows], targeted)
+        return margin(logits, labels[rows], targeted) > confidence
 
-    z, adversarial, fooled = _climb(
-        model, images.detach(), labels, margins, steps, step_size, confidence, targeted, callback
-    )
-    rows = fooled.nonzero().flatten()
-    if not len(rows) or not rounds:
-        return adversarial
-    original = images.detach()[rows]
-    room = _room(original, masking)
-    price = partial(_price, original, room)
-    far = price if cost is None else _steps.remember(cost, images.detach())[rows]
-    with torch.no_grad():
-        least = far(adversarial[rows])
-    checks.cost(least, len(rows))
-    way, here = unit(z[rows] - original), adversarial[rows]
-    for number in range(rounds):
-        with torch.enable_grad():
-            x = here.clone().requires_grad_()
-            value = margin(ask(model, x, labels[rows]), labels[rows], targeted)
-            slope = derive(value, x)
-        checks.gradient(slope, "the margin")
-        way = way.lerp(unit(slope), 2 / (number + 4))
-        along = partial(_along, original, room * way)
-        scale = _NEARER * _reach(along, room * way, price, price(adversarial[rows]))
-        by = torch.full_like(scale, _BY)
-        here = along(scale)
-        for _ in range(_TRIES):
-            tried = along(scale)
-            wrong = margins(tried, rows) > confidence
+    def far(rows: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the ground cost of images, by the originals of these rows."""
+        ask_for = (
+            partial(_price, original[rows], room[rows]) if remembered is None else remembered[rows]
+        )
+
+        def value(x: Tensor) -> Tensor:
             with torch.no_grad():
-                found = far(tried)
+                found = ask_for(x)
             checks.cost(found, len(rows))
-            better = wrong & (found < least)
-            adversarial[rows[better]], least[better] = tried[better], found[better]
-            here[wrong] = tried[wrong]
-            scale, by = torch.where(wrong, scale / by, scale * by), by.sqrt()
-        report(callback, steps + number + 1, adversarial, rows)
+            return found
+
+        return value
+
+    def begin(goal: Tensor, towards: bool) -> _Start:
+        z, x_adv, fooled = _climb(model, original, goal, towards, wrong, steps, step_size, show)
+        rows = fooled.nonzero().flatten()
+        least = torch.full((len(x_adv),), torch.inf, dtype=torch.float64, device=x_adv.device)
+        if len(rows):
+            least[rows] = far(rows)(x_adv[rows]).double()
+        return _Start(unit(z - original), x_adv.clone(), x_adv, least)
+
+    def average(start: _Start, numbers: range) -> None:
+        rows = start.least.isfinite().nonzero().flatten()
+        if not len(rows):
+            return
+        price, cost_of = partial(_price, original[rows], room[rows]), far(rows)
+        for number in numbers:
+            with torch.enable_grad():
+                x = start.here[rows].requires_grad_()
+                value = margin(ask(model, x, labels[rows]), labels[rows], targeted)
+                slope = derive(value, x)
+            checks.gradient(slope, "the margin")
+            start.way[rows] = start.way[rows].lerp(unit(slope), 2 / (number + 4))
+            way = room[rows] * start.way[rows]
+            along = partial(_along, original[rows], way)
+            scale = _NEARER * _reach(along, way, price, price(start.best[rows]))
+            by = _BY
+            start.here[rows] = along(scale)
+            for _ in range(_TRIES):
+                tried = along(scale)
+                fooled, found = wrong(tried, rows), cost_of(tried)
+                better = fooled & (found < start.least[rows])
+                start.best[rows[better]] = tried[better]
+                start.least[rows[better]] = found[better].double()
+                start.here[rows[fooled]] = tried[fooled]
+                scale, by = torch.where(fooled, scale / by, scale * by), by**0.5
+            show(start.best, rows)
+
+    chosen = begin(*goals[0])
+    average(chosen, range(min(_TRIAL, rounds)))
+    for goal in goals[1:]:
+        start = begin(*goal)
+        average(start, range(min(_TRIAL, rounds)))
+        nearer = start.least < chosen.least
+        for one, other in zip(chosen, start, strict=True):
+            one[nearer] = other[nearer]
+    average(chosen, range(_TRIAL, rounds))
+    adversarial[going] = chosen.best
     return adversarial
+
+
+class _Start(NamedTuple):
+    """What is known after a climb and some rounds, by image."""
+
+    way: Tensor  # w
+    here: Tensor  # where the next gradient is taken
+    best: Tensor  # x_adv
+    least: Tensor  # its ground cost, (N,); infinite where none was misclassified
 
 
 def _climb(
     model: Model,
     images: Tensor,
-    labels: Tensor,
-    margins: Callable[[Tensor, Tensor], Tensor],
+    goal: Tensor,
+    towards: bool,
+    wrong: Callable[[Tensor, Tensor], Tensor],
     steps: int,
     step_size: float,
-    confidence: float,
-    targeted: bool,
-    callback: Callback | None,
+    show: Callable[[Tensor, Tensor], None],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Climb until the rounded image is misclassified.
+    """Climb away from a class, or towards one, until the rounded image is misclassified.
 
-    Returns z, the images, and a mask of those that took a step and ended misclassified.
+    Returns z, the rounded images, and a mask of those that ended misclassified.
     """
     z, adversarial = images.clone(), images.clone()
     fooled = torch.zeros(len(images), dtype=torch.bool, device=images.device)
-    active = torch.arange(len(images), device=images.device)
-    for step in range(1, steps + 1):
+    rows = torch.arange(len(images), device=images.device)
+    for _ in range(steps):
         with torch.enable_grad():
-            x = z[active].requires_grad_()
-            logits = ask(model, x, labels[active])
-            if step == 1:  # what is misclassified as it came is left alone
-                going = margin(logits, labels[active], targeted) <= confidence
-                active = active[going]
-                if not len(active):
-                    break
-            else:
-                going = torch.ones_like(active, dtype=torch.bool)
-            value = loss(logits[going], labels[active], targeted)
+            x = z[rows].requires_grad_()
+            value = loss(ask(model, x, goal[rows]), goal[rows], towards)
             gradient = derive(value, x)
-        gradient = gradient[going]
         checks.gradient(gradient, "the loss")
-        z[active] = validate(z[active] + step_size * unit(gradient), "none")
-        adversarial[active] = validate(z[active], "round")
-        report(callback, step, adversarial, active)
-        wrong = margins(adversarial[active], active) > confidence
-        fooled[active[wrong]] = True
-        active = active[~wrong]
-        if not len(active):
+        z[rows] = validate(z[rows] + step_size * unit(gradient), "none")
+        adversarial[rows] = validate(z[rows], "round")
+        show(adversarial, rows)
+        there = wrong(adversarial[rows], rows)
+        fooled[rows[there]] = True
+        rows = rows[~there]
+        if not len(rows):
             break
     return z, adversarial, fooled
 
@@ -218,7 +276,7 @@ def _reach(
     price: Callable[[Tensor], Tensor],
     wanted: Tensor,
 ) -> Tensor:
-    """Return the scale, shape (N,), up to which images along a way have the price at most.
+    """Return the scale, shape (N,), up to which images along a way have a lower price than wanted.
 
     At ``low`` no entry of the way is half a level, at ``high`` the largest is all of them.
     """
@@ -226,7 +284,7 @@ def _reach(
     low, high = 0.5 / peak, 255.5 / peak
     for _ in range(_HALVINGS):
         middle = (low * high).sqrt()
-        within = price(along(middle)) <= wanted
+        within = price(along(middle)) < wanted
         low, high = torch.where(within, middle, low), torch.where(within, high, middle)
     return low
 
@@ -242,5 +300,6 @@ def _room(images: Tensor, masking: float) -> Tensor:
 
 
 def _price(original: Tensor, room: Tensor, images: Tensor) -> Tensor:
-    """Return the sum of the prices, shape (N,), added up in double precision."""
-    return ((images - original).square() / room).flatten(1).sum(1, dtype=torch.float64)
+    """Return the sum of the prices, shape (N,); of whole levels, which add up exactly for p = 0."""
+    levels = (255 * (images - original)).round()
+    return (levels.square() / room).flatten(1).sum(1, dtype=torch.float64) / 255**2

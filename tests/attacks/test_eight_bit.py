@@ -32,7 +32,7 @@ def room_of(x, p):
     return [value / statistics.fmean(found) for value in found] * channels
 
 
-def literal(model, x, y, *, steps, step_size, rounds, masking, a, targeted, cost):
+def literal(model, x, y, *, steps, step_size, classes, rounds, masking, a, targeted, cost):
     """Climb and average value by value, for one image."""
     room = room_of(x, masking)
 
@@ -45,7 +45,7 @@ def literal(model, x, y, *, steps, step_size, rounds, masking, a, targeted, cost
 
     def price(levels):
         near = zip(start, levels, room, strict=True)
-        return sum(((b - a) / 255) ** 2 / r for a, b, r in near)
+        return sum((b - a) ** 2 / r for a, b, r in near) / 255**2
 
     def far(levels):
         return price(levels) if cost is None else float(cost(x[None], image(levels)[None]))
@@ -70,63 +70,83 @@ def literal(model, x, y, *, steps, step_size, rounds, masking, a, targeted, cost
     start = [round(255 * value) for value in x.flatten().tolist()]
     if wrong(start):
         return x
-    z, levels, fooled = x, start, False
-    for _ in range(steps):
-        variable = z[None].clone().requires_grad_()
-        value = F.cross_entropy(model(variable), torch.tensor([y]))
-        (g,) = torch.autograd.grad(-value if targeted else value, variable)
-        z = (z + step_size * g[0] / g[0].norm()).clamp(0, 1)
-        levels = [round(255 * value) for value in z.flatten().tolist()]
-        fooled = wrong(levels)
+
+    def climb(goal, towards):
+        """Return z, the last levels, and whether they are wrong."""
+        z, levels = x, start
+        for _ in range(steps):
+            variable = z[None].clone().requires_grad_()
+            value = F.cross_entropy(model(variable), torch.tensor([goal]))
+            (g,) = torch.autograd.grad(-value if towards else value, variable)
+            z = (z + step_size * g[0] / g[0].norm()).clamp(0, 1)
+            levels = [round(255 * value) for value in z.flatten().tolist()]
+            if wrong(levels):
+                return z, levels, True
+        return z, levels, False
+
+    def average(w, here, kept, numbers):
+        for t in numbers:
+            variable = image(here)[None].requires_grad_()
+            (g,) = torch.autograd.grad(margin(model(variable)[0]), variable)
+            g, beta = unit(g.flatten().tolist()), 2 / (t + 4)
+            w = [(1 - beta) * one + beta * other for one, other in zip(w, g, strict=True)]
+            peak = max(abs(one) * r for one, r in zip(w, room, strict=True))
+            low, high = 0.5 / peak, 255.5 / peak
+            for _ in range(13):
+                middle = math.sqrt(low * high)
+                if price(going(w, middle)) < price(kept):
+                    low = middle
+                else:
+                    high = middle
+            scale, by = 0.99 * low, 1.06
+            here = going(w, scale)
+            for _ in range(3):
+                tried = going(w, scale)
+                success = wrong(tried)
+                if success:
+                    here = tried
+                    if far(tried) < far(kept):
+                        kept = tried
+                scale = scale / by if success else scale * by
+                by = math.sqrt(by)
+        return w, here, kept
+
+    goals = [(y, targeted)]
+    if rounds and not targeted:
+        logits = model(x[None])[0].tolist()
+        others = sorted((k for k in range(len(logits)) if k != y), key=lambda k: -logits[k])
+        goals += [(k, True) for k in others[:classes]]
+    first, best = None, None
+    for goal, towards in goals:
+        z, levels, fooled = climb(goal, towards)
+        first = first or levels
         if fooled:
-            break
-    kept = here = levels
-    w = unit((z - x).flatten().tolist())
-    for t in range(rounds if fooled else 0):
-        variable = image(here)[None].requires_grad_()
-        (g,) = torch.autograd.grad(margin(model(variable)[0]), variable)
-        g, beta = unit(g.flatten().tolist()), 2 / (t + 4)
-        w = [(1 - beta) * one + beta * other for one, other in zip(w, g, strict=True)]
-        peak = max(abs(one) * r for one, r in zip(w, room, strict=True))
-        low, high = 0.5 / peak, 255.5 / peak
-        for _ in range(13):
-            middle = math.sqrt(low * high)
-            if price(going(w, middle)) <= price(kept):
-                low = middle
-            else:
-                high = middle
-        scale, by = 0.99 * low, 1.06
-        here = going(w, scale)
-        for _ in range(3):
-            tried = going(w, scale)
-            success = wrong(tried)
-            if success:
-                here = tried
-                if far(tried) < far(kept):
-                    kept = tried
-            scale = scale / by if success else scale * by
-            by = math.sqrt(by)
-    return image(kept)
+            w = unit((z - x).flatten().tolist())
+            w, here, kept = average(w, levels, levels, range(min(4, rounds)))
+            if best is None or far(kept) < far(best[2]):
+                best = w, here, kept
+    return image(first) if best is None else image(average(*best, range(4, rounds))[2])
 
 
 @pytest.mark.parametrize("targeted", [False, True])
 @pytest.mark.parametrize(
-    ("step_size", "rounds", "masking", "a", "cost"),
+    ("step_size", "classes", "rounds", "masking", "a", "cost"),
     [
-        (0.03, 8, 0.0, 0.0, None),
-        (0.03, 8, 1.0, 0.0, None),
-        (0.05, 5, 0.5, 0.05, None),
-        (0.1, 12, 0.0, 0.0, distance),
-        (0.1, 12, 2.0, 0.0, distance),
-        (0.2, 0, 1.0, 0.2, None),
-        (0.3, 3, 0.35, 0.0, None),
+        (0.03, 0, 8, 0.0, 0.0, None),
+        (0.03, 3, 8, 1.0, 0.0, None),
+        (0.05, 1, 5, 0.5, 0.05, None),
+        (0.1, 2, 12, 0.0, 0.0, distance),
+        (0.1, 9, 6, 2.0, 0.0, distance),
+        (0.2, 3, 0, 1.0, 0.2, None),
+        (0.3, 2, 3, 0.35, 0.0, None),
     ],
 )
-def test_against_the_listing(setting, targeted, step_size, rounds, masking, a, cost):
+def test_against_the_listing(setting, targeted, step_size, classes, rounds, masking, a, cost):
     model, x, y = setting[0], setting[1][2:7], setting[2][2:7]
     if targeted:
         y = (y + 1) % 4
-    options = {"steps": 40, "step_size": step_size, "rounds": rounds, "masking": masking}
+    options = {"steps": 40, "step_size": step_size, "rounds": rounds}
+    options |= {"classes": classes, "masking": masking}
     wanted = [
         literal(
             model, image, label, **options, a=a, targeted=targeted, cost=cost
@@ -201,20 +221,21 @@ def test_the_cost_never_rises_and_what_fools_still_fools(setting, confidence, co
     """Asked of the images that the callback is shown, after the fact."""
     model, x, y = setting
     seen = []
+    options = {"masking": 0.0, "confidence": confidence, "cost": cost}
     got = attacks.eight_bit(
-        model, x, y, rounds=6, confidence=confidence, cost=cost,
+        model, x, y, classes=0, rounds=6, **options,
         callback=lambda step, now, active: seen.append((step, now, active)),
     )  # fmt: skip
-    climbed = attacks.eight_bit(model, x, y, rounds=0, confidence=confidence)
+    climbed = attacks.eight_bit(model, x, y, classes=0, rounds=0, **options)
 
     def wrong(x):
         logits = model(x)
         others = logits.scatter(1, y[:, None], -torch.inf).amax(1)
         return others - logits.gather(1, y[:, None])[:, 0] > confidence
 
-    took, averaged = seen[0][2], [one for one in seen if one[0] > 100]
+    took, averaged = seen[0][2], seen[-6:]
     assert torch.equal(took, ~wrong(x))
-    assert [step for step, _, _ in averaged] == list(range(101, 107))
+    assert [step for step, _, _ in seen] == list(range(1, len(seen) + 1))
     assert all(torch.equal(active, took) for _, _, active in averaged)
     assert torch.equal(seen[-1][1], got)
     assert torch.equal(got[~took], x[~took])
@@ -224,6 +245,24 @@ def test_the_cost_never_rises_and_what_fools_still_fools(setting, confidence, co
         assert torch.equal(images.from_uint8(images.to_uint8(now), now.dtype), now)
     assert all((after <= before).all() for before, after in pairwise(prices))
     assert (prices[-1] < prices[0]).sum() >= 4
+
+
+def test_the_nearest_of_several_boundaries_is_found():
+    """Class 1 is likelier and its boundary 12 levels away, that of class 2 is 6 levels away."""
+    grey = torch.full((1, 3, 6, 6), 128 / 255, dtype=torch.float64)
+
+    def model(x):
+        u, v = (255 * (x - grey))[:, 0, 0, :2].T
+        return torch.stack([0 * u, u / 4 - 3.01, v - 6.01], 1)
+
+    def levels(classes):
+        options = {"classes": classes, "step_size": 0.002, "masking": 0.0}
+        got = attacks.eight_bit(model, grey, torch.tensor([0]), **options)
+        assert model(got).argmax() > 0
+        return (255 * (got - grey))[0, 0, 0, :2].round().tolist()
+
+    assert levels(0) == levels(1) == [13, 0]
+    assert levels(2) == levels(9) == [0, 7]
 
 
 def test_the_climb_stops_where_the_saved_image_first_fools(setting):
@@ -314,7 +353,7 @@ def test_no_value_is_moved_beyond_black_or_white():
     x = torch.where(w > 0.7, 1.0, torch.where(w < -0.7, 0.0, 128 / 255))[None].double()
     plane = Hyperplane(w, 0.1)
     plane.image = x
-    got = attacks.eight_bit(plane, x, torch.tensor([0]), rounds=30)
+    got = attacks.eight_bit(plane, x, torch.tensor([0]), rounds=30, masking=0.0)
     assert plane(got)[0, 1] > 0
     stuck = (w.abs() > 0.7)[None]
     assert torch.equal(got[stuck], x[stuck])
@@ -354,7 +393,8 @@ def test_shape_dtype_input_and_model_are_kept(dtype, channels):
     assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
 
 
-def test_passes_are_as_few_as_said(setting):
+@pytest.mark.parametrize("classes", [0, 1])
+def test_passes_are_as_few_as_said(setting, classes):
     """Two forward passes a step, and four a round; what is done leaves the batch."""
     model, x, y = setting
     sizes, grads, took = [], [], []
@@ -365,19 +405,26 @@ def test_passes_are_as_few_as_said(setting):
         return model(images)
 
     attacks.eight_bit(
-        counted, x, y, rounds=3, callback=lambda step, _, active: took.append((step, active))
-    )
-    climbing = [int(active.sum()) for step, active in took if step <= 100]
-    assert climbing[0] == 6
-    assert climbing[-1] < 6
-    assert sizes[:2] == [8, 6]  # two are misclassified as they come
-    assert sizes[2 : 2 * len(climbing)] == [n for n in climbing[1:] for _ in range(2)]
-    assert grads[: 2 * len(climbing)] == len(climbing) * [True, False]
-    assert sizes[2 * len(climbing) :] == 3 * 4 * [6]
-    assert grads[2 * len(climbing) :] == 3 * [True, False, False, False]
-    sizes.clear()
-    attacks.eight_bit(counted, x[[3, 6]], y[[3, 6]])
-    assert sizes == [2]
+        counted, x, y, step_size=0.03, classes=classes, rounds=7,
+        callback=lambda step, _, active: took.append(int(active.sum())),
+    )  # fmt: skip
+    assert sizes.pop(0) == 8
+    assert not grads.pop(0)
+    trial, rest = 4 * 4 * [6], 3 * 4 * [6]
+    for _ in range(1 + classes):
+        steps = next(k for k in range(1, len(took)) if took[k - 1] < took[k])
+        climb = took[:steps]
+        assert climb[0] == 6
+        assert sizes[: 2 * steps] == [n for n in climb for _ in range(2)]
+        assert grads[: 2 * steps] == steps * [True, False]
+        del sizes[: 2 * steps], grads[: 2 * steps], took[: steps + 4]
+        assert sizes[:16] == trial
+        assert grads[:16] == 4 * [True, False, False, False]
+        del sizes[:16], grads[:16]
+    assert sizes == rest
+    assert grads == 3 * [True, False, False, False]
+    attacks.eight_bit(counted, x[[3, 6]], y[[3, 6]])  # misclassified as they come
+    assert sizes == [*rest, 2]
 
 
 @pytest.mark.parametrize(
@@ -390,6 +437,7 @@ def test_passes_are_as_few_as_said(setting):
         ({"labels": torch.tensor([0])}, r"labels: expected one for each of the 2 images"),
         ({"steps": -1}, r"steps: expected a whole number ≥ 0, got -1"),
         ({"step_size": 0}, r"step_size: expected a finite number above 0, got 0"),
+        ({"classes": -1}, r"classes: expected a whole number ≥ 0, got -1"),
         ({"rounds": -1}, r"rounds: expected a whole number ≥ 0, got -1"),
         ({"rounds": 1.5}, r"rounds: expected a whole number ≥ 0, got 1.5"),
         ({"masking": -1.0}, "masking: expected"),
