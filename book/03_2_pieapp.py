@@ -577,7 +577,7 @@ if gpu is not None:
     gpu_confidences = sorted(gpu.about["parameters"]["confidences"])
     gpu_ours = [f"Ours (a = {a:g})" for a in gpu_confidences]
     first, last = gpu_ours[0], gpu_ours[-1]
-    listed = ["No attack", "PGD (L2)", "NPTM (LPA)", *gpu_ours, "8-bit aware", "FGSM"]
+    listed = ["No attack", "PGD (L2)", "NPTM (LPA)", *gpu_ours, "FGSM"]
     each = {name: evaluate.load(folder(name, gpu)) for name in listed}
     of_gpu = pd.concat(each.values())
     gpu_attacked = of_gpu[of_gpu["attack"] != "No attack"]
@@ -586,10 +586,9 @@ if gpu is not None:
     glue("gpu_fig_4", figure4(of_gpu), display=True)
     glue("gpu_n", int(gpu_summary["n"].max()))
     glue("gpu_n_images", int(gpu_summary["images"].max()))
-    glue("gpu_n_eight", int(gpu_summary.loc["8-bit aware", "images"]))
     glue("gpu_a_least", f"{gpu_confidences[0]:g}")
     glue("gpu_a_most", f"{gpu_confidences[-1]:g}")
-    for key, name in {"ours": first, "strongest": last, "eight": "8-bit aware"}.items():
+    for key, name in {"ours": first, "strongest": last}.items():
         glue(f"gpu_{key}_success", float(gpu_summary.loc[name, "success_rate"]))
     never = set.intersection(
         *(set(each[n].loc[each[n]["correct"] & ~each[n]["success"], "id"]) for n in gpu_ours)
@@ -597,11 +596,6 @@ if gpu is not None:
     glue("gpu_never", len(never))
     lost = each[first][each[first]["id"].isin(never)]
     glue("gpu_never_l2", float(lost["l2"].mean()))
-    pair = each[first].merge(each["8-bit aware"], on="id", suffixes=("", "_eight"))
-    pair = pair[pair["success"] & pair["success_eight"]]
-    glue("gpu_n_pair", len(pair))
-    for column in ("l2", "lpips", "dists"):
-        glue(f"gpu_less_{column}", float(pair[column].mean() / pair[f"{column}_eight"].mean()))
     gpu_theirs = [name for name in gpu_summary.index if name in paper.TABLE1]
     gpu_best = leading(by_level(of_gpu)[gpu_theirs])[last]
     glue("gpu_leads", int(gpu_best.sum()))
@@ -611,17 +605,16 @@ if gpu is not None:
     glue("gpu_levels_led", ", ".join(led) or "none")
 
 # %% [markdown]
-# Every row takes the {glue:text}`gpu_n_images` photographs of the paper here, but the 8-bit aware attack, which two cores computed for the first {glue:text}`gpu_n_eight`; the paper's other rows and the later attacks are in {ref}`Table E1 <tab-1-large>` only. The GPU rounded factors of convolutions to TF32, as PyTorch lets it, in its attacks and in LPIPS and DISTS,
+# Every row takes the {glue:text}`gpu_n_images` photographs of the paper here; the paper's other rows and the later attacks are in {ref}`Table E1 <tab-1-large>` only. The GPU rounded factors of convolutions to TF32, as PyTorch lets it, in its attacks and in LPIPS and DISTS,
 # but not where success is asked. {doc}`The appendix on speed <a3_speed>` shows that this leaves the outcome of these rows as it is on a CPU, and why the package no longer allows it elsewhere.
 #
 # ```{glue:figure} gpu_tab_1
 # :name: "tab-1-gpu"
 #
-# **Table E1b.** Rows of Table 1 on **all photographs of the paper**: the {glue:text}`gpu_n` of {glue:text}`gpu_n_images` that the ResNet-50 classifies correctly; 8-bit aware: of the first {glue:text}`gpu_n_eight`. Ground cost of ours **PieAPP-small, a stand-in for PieAPP**. NVIDIA H200; 8-bit aware: two cores. Grey: the paper.
+# **Table E1b.** Rows of Table 1 on **all photographs of the paper**: the {glue:text}`gpu_n` of {glue:text}`gpu_n_images` that the ResNet-50 classifies correctly. Ground cost of ours **PieAPP-small, a stand-in for PieAPP**. NVIDIA H200. Grey: the paper.
 # ```
 #
 # Ours at $a = $ {glue:text}`gpu_a_least` fools {glue:text}`gpu_ours_success:.2f` % and at $a = $ {glue:text}`gpu_a_most` {glue:text}`gpu_strongest_success:.2f` %; {glue:text}`gpu_never` photographs withstand it at every confidence, although a hundred truncations take them to an $L_2$ of {glue:text}`gpu_never_l2:.0f`.
-# The 8-bit aware attack fools {glue:text}`gpu_eight_success:.1f` %, and on the {glue:text}`gpu_n_pair` photographs that both fool it has an $L_2$ {glue:text}`gpu_less_l2:.1f` times, an LPIPS {glue:text}`gpu_less_lpips:.0f` times and a DISTS {glue:text}`gpu_less_dists:.1f` times smaller than ours at $a = $ {glue:text}`gpu_a_least`.
 #
 # ```{glue:figure} gpu_fig_4
 # :name: "fig-4-gpu"
