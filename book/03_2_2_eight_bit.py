@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 3.2.2 An attack that minds the rounding
 #
-# The {doc}`last page <03_2_1_rounding>` finds that cutting off fractions of a level, in every step, makes nearly all of PGD's $L_2$ distance, and at least costs Algorithm 1 what one such cut does. This page gives the attack that the paper could have had instead: it tries the image *as it will be saved*, and once that one fools the classifier, spends a few more passes on coming nearer to the original.
+# The {doc}`last page <03_2_1_rounding>` finds that cutting off fractions of a level, in every step, makes nearly all of PGD's $L_2$ distance, and at least costs Algorithm 1 what one such cut does. This page gives the attack that the paper could have had instead: it tries the image *as it will be saved*, and once that one fools the classifier, spends more passes on coming nearer to the original.
 # It is set beside the paper's reading and the nearest rivals (Table E6, Figure E6), asked what a perceptual ground cost adds, and put under two mild defences. **The ground cost on this page is {glue:text}`cost`, {glue:text}`stand_in`, and {glue:text}`classifier` {glue:text}`is_classifier`.** The attack is not in the paper.
 
 # %% tags=["parameters"]
@@ -242,7 +242,7 @@ glue(
 glue("cost", {"HaarPSI": "1 − HaarPSI", "SSIM": "1 − SSIM"}.get(cost, cost))
 glue(
     "sat_in_committee",
-    ", but were two of the eight measures that PieAPP-small learned from,"
+    ", but were two of the eight measures that PieAPP-small learned from"
     if cost == "PieAPP-small"
     else "",
 )
