@@ -117,8 +117,8 @@ def eight_bit(
     -----
     This attack is not in the paper. A step of a climb costs two forward passes and one backward,
     a round four forward passes and one backward; with K classes there are 1 + K climbs and
-    R + 4 K rounds. The mean with weights that fall as 1/t is that of
-    dual averaging (Nesterov 2009), which also goes from the start along a mean of gradients.
+    R + 4 K rounds. The mean with weights that fall as 1/t is that of dual averaging (Nesterov
+    2009), which also goes from the start along a mean of gradients.
     """
     labels = _steps.begin(
         model, images, labels,
@@ -197,14 +197,14 @@ def eight_bit(
             along = partial(_along, original[rows], way)
             scale = _NEARER * _reach(along, way, price, price(start.best[rows]))
             by = _BY
-            start.here[rows] = along(scale)
-            for _ in range(_TRIES):
+            for turn in range(_TRIES):
                 tried = along(scale)
                 fooled, found = wrong(tried, rows), cost_of(tried)
                 better = fooled & (found < start.least[rows])
                 start.best[rows[better]] = tried[better]
                 start.least[rows[better]] = found[better].double()
-                start.here[rows[fooled]] = tried[fooled]
+                here = fooled | (turn == 0)
+                start.here[rows[here]] = tried[here]
                 scale, by = torch.where(fooled, scale / by, scale * by), by**0.5
             show(start.best, rows)
 
