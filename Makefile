@@ -30,7 +30,7 @@ test: env
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# What needs no checkout of others' code; each writes a record to results/benchmarks/.
+# Those that take minutes; each writes a record to results/benchmarks/.
 bench: .venv/.peers
 	@for run in pgd "algorithm1 --reduced bfloat16" "algorithm1 --reduced bfloat16 --weights small \
 	    --images 8 --batch 4 --out results/benchmarks/algorithm1_small.json" distances defenses scaling page_3_2 dro; do \

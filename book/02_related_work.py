@@ -47,9 +47,9 @@
 # ## Measuring what people see
 #
 # A *full-reference* image quality measure takes the original and a changed version, and returns how different they look. {ref}`The table <tab-iqa>` lists those
-# that the paper names, and the one that this edition adds.
+# that the paper names, and HaarPSI, which this edition adds.
 #
-# :::{table} Full-reference measures of image quality, what each compares, and where this book uses it. "Fitted" means that human judgements set its weights.
+# :::{table} Full-reference measures of image quality, what each compares, and where this book uses it. "Fitted": human judgements set its weights. "Judge": it measures finished attacks. "Committee": it is among the eight measures that PieAPP-small, our stand-in for PieAPP, learned from; the others of them are in the {doc}`appendix <a1_pieapp_small>`.
 # :name: tab-iqa
 #
 # | Measure | What it compares, in one sentence | Fitted | In this book |

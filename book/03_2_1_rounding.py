@@ -87,7 +87,7 @@ def evaluated(name, attack, options, measures=norms):
 # An image file holds whole levels from 0 to 255 per channel, so a gradient step has to be rounded at some point. "Validate $\mathbf{x}_\text{adv}$ as an RGB image", says line 9, and the text: "we truncate". That can be read in three ways:
 # cut off the fraction of a level after every step (`"truncate"`), round to the nearest level after every step (`"round"`), or keep fractions while iterating (`"none"`) and round once, at the end, to save the image.
 #
-# The readings differ more than one would think. A step of length $0.1$ spread over {glue:text}`n_values` values moves a typical one by {glue:text}`typical:.2f` levels. *Rounding* undoes such a step. *Cutting off* turns it, where it points down, into a whole level, and undoes it where it points up.
+# The readings differ more than one would think. A step of length {glue:text}`step_size` spread over {glue:text}`n_values` values moves a typical one by {glue:text}`typical:.2f` levels. *Rounding* undoes such a step. *Cutting off* turns it, where it points down, into a whole level, and undoes it where it points up.
 # So one truncated step lowers about half of all values by one level, however short the step was. That alone makes
 #
 # $$
@@ -124,8 +124,8 @@ by_reading = evaluate.table(read)
 glue("n_images", int(by_reading["images"].iloc[0]))
 glue("n_correct", int(by_reading["n"].iloc[0]))
 glue("size", size)
-glue("classifier", {"mobilenet_v2": "MobileNetV2"}.get(classifier, "a ResNet-50"))
-glue("cost", {"HaarPSI": "1 − HaarPSI", "SSIM": "1 − SSIM"}.get(cost, cost))
+glue("classifier", classifiers.TITLES[classifier])
+glue("cost", experiment.TITLES[cost])
 glue("stand_in", "as in the paper" if cost == "PieAPP" else "a stand-in for the paper's PieAPP")
 values, paper_values = 3 * size**2, 3 * paper.IMAGE_SIZE**2
 glue("tab_readings", table_of_readings(read), display=True)
@@ -155,16 +155,28 @@ glue("none_success", float(by_reading.loc["PGD, none", "success_rate"]))
 glue("none_passes", float(by_reading.loc["PGD, none", "forwards"]))
 glue("ours_none_success", float(by_reading.loc["Ours (a = 0), none", "success_rate"]))
 
-# Ours with truncation and without, on the photographs on which both succeed.
-won = read[read["success"]].set_index("id")
-pair = {r: won[won["attack"] == f"Ours (a = 0), {r}"] for r in ("truncate", "none")}
-common_ids = pair["truncate"].index.intersection(pair["none"].index)
-glue("n_common", len(common_ids))
+
+def both_ways(records):
+    """Give ours with truncation and without, on the photographs on which both succeed."""
+    won = records[records["success"]].set_index("id")
+    pair = {r: won[won["attack"] == f"Ours (a = 0), {r}"] for r in ("truncate", "none")}
+    common = pair["truncate"].index.intersection(pair["none"].index)
+    return {r: one.loc[common, ["l1", "l2", "linf"]] for r, one in pair.items()}
+
+
+def nearer(pair):
+    """Say whether ours comes nearer without truncation."""
+    less = pair["none"]["l2"].mean() < pair["truncate"]["l2"].mean()
+    return "brings ours nearer" if less else "does not bring ours nearer"
+
+
+pair = both_ways(read)
+glue("n_common", len(pair["none"]))
 for reading, one in pair.items():
-    for column in ("l1", "l2", "linf"):
-        glue(f"common_{reading}_{column}", float(one.loc[common_ids, column].mean()))
-nearer = pair["none"].loc[common_ids, "l2"].mean() < pair["truncate"].loc[common_ids, "l2"].mean()
-glue("nearer", "brings ours nearer" if nearer else "does not bring ours nearer")
+    for column, mean in one.mean().items():
+        glue(f"common_{reading}_{column}", float(mean))
+glue("nearer", nearer(pair))
+glue("step_size", f"{step_size:g}")
 glue("ours_l2", float(by_reading.loc["Ours (a = 0), truncate", "l2"]))
 floors = {"ours": values, "paper_ours": paper_values}
 found = {
@@ -193,12 +205,12 @@ for key, n in floors.items():
 # - **No rounding, for ours:** keeping fractions {glue:text}`nearer` in $L_2$. On the {glue:text}`n_common` photographs on which ours succeeds both ways, its $L_2$ is {glue:text}`common_none_l2:.2f` without truncation and {glue:text}`common_truncate_l2:.2f` with it, its $L_1$ {glue:text}`common_none_l1:.0f` and {glue:text}`common_truncate_l1:.0f`, its $L_\infty$ {glue:text}`common_none_linf:.3f` and {glue:text}`common_truncate_linf:.3f`. Its steps are as long as the loss is steep, because its gradient
 #   is not normalised. And what is left above the floor may be a small part of $L_2$ and still be seen: in {ref}`Table 1 <tab-1>`, ours at $a = 0$ has {glue:text}`03_2_pieapp.ipynb::ours_beside_pgd_lpips:.1f` times PGD's LPIPS at {glue:text}`03_2_pieapp.ipynb::ours_beside_pgd_l2:.1f` times its $L_2$.
 #
-# So the paper's reading is the first. The floor of a truncated step would be {glue:text}`paper_share_floor:.0f` % of the $L_2$ that the paper's Table 1 reports for PGD, so that this distance says little about the attack, and {glue:text}`paper_ours_share_floor:.0f` % of that for ours at $a = 0$. How near ours would come without truncation is another question: here, keeping fractions {glue:text}`nearer` in $L_2$. An attack that tries the rounded image on its way can do without: DDN and PerC_AL in {ref}`Table 1 <tab-1>` do so.
+# So the paper's reading is the first. The floor of a truncated step would be {glue:text}`paper_share_floor:.0f` % of the $L_2$ that the paper's Table 1 reports for PGD, so that this distance says little about the attack, and {glue:text}`paper_ours_share_floor:.0f` % of that for ours at $a = 0$. How near ours would come without truncation is another question: here, keeping fractions {glue:text}`nearer` in $L_2$. {glue:text}`large_nearer` An attack that tries the rounded image on its way can do without: DDN and PerC_AL in {ref}`Table 1 <tab-1>` do so.
 
 # %% [markdown]
 # ## What the price does
 #
-# The ground cost is zero at the original and nowhere smaller, so the gradient that Algorithm 1 gets there is zero: **the first step does not see the cost at all**, whatever $\lambda$. (PieAPP's cost has a kink at the original, made by its ReLUs, and automatic differentiation takes the slope 0 there.) With $a = 0$, $N = 1$ is enough for {glue:text}`one_step:.0f` % of the images. Only later steps weigh the cost against the loss, and the weight
+# The ground costs 1 − SSIM, 1 − HaarPSI and PieAPP-small are zero at the original and nowhere smaller, so the gradient that Algorithm 1 gets there is zero: **the first step does not see the cost at all**, whatever $\lambda$. (PieAPP-small has a kink at the original, made by its ReLUs, and automatic differentiation takes the slope 0 there.) With $a = 0$, $N = 1$ is enough for {glue:text}`one_step:.0f` % of the images. Only later steps weigh the cost against the loss, and the weight
 # depends on the scale of both. At $a = $ {glue:text}`confidence`, where more steps are taken, the table turns $\lambda$ up and down.
 
 # %% tags=["nbval-ignore-output"]
@@ -251,7 +263,7 @@ glue("lam_many", f"{10_000 * lam:g}")
 scale = book.at_scale("03_2_1_rounding")
 glue("scale_line", scale.plain() if scale else "It has not been computed yet.")
 large_readings = large_prices = HTML("<p>Not computed yet.</p>")
-large_line_9 = large_price = large_ends = "Nothing can be said yet."
+large_line_9 = large_price = large_ends = large_nearer = "Nothing can be said yet."
 if scale is not None:
     settings = scale.about["parameters"]
     large_read = pd.concat(evaluate.load(folder(name, scale)) for name in readings)
@@ -274,6 +286,12 @@ if scale is not None:
         f"fool it. Of the L₂ of ours at a = 0, {own['l2']:.2f}, the floor is "
         f"{100 * floor / own['l2']:.0f} %."
     )
+    large_pair = both_ways(large_read)
+    l2_of = {reading: one["l2"].mean() for reading, one in large_pair.items()}
+    large_nearer = (
+        f"In the reference run, with a ResNet-50, it {nearer(large_pair)} ({l2_of['none']:.2f} and "
+        f"{l2_of['truncate']:.2f}, on {len(large_pair['none'])} photographs)."
+    )
     by_id = 1000 * large_priced.pivot(index="id", columns="attack", values="cost")
     paid, free = by_id[f"lam = {settings['lam']:g}"], by_id["lam = 0"]
     off = (paid - free).dropna()
@@ -287,6 +305,7 @@ if scale is not None:
 glue("large_tab_readings", large_readings, display=True)
 glue("large_tab_prices", large_prices, display=True)
 glue("large_line_9", large_line_9)
+glue("large_nearer", large_nearer)
 glue("large_price", large_price)
 glue("large_ends", large_ends)
 
@@ -310,6 +329,6 @@ glue("large_ends", large_ends)
 # %% [markdown]
 # ## What came out
 #
-# A truncated step, however short, moves an image by about {glue:text}`floor_l2:.2f` in $L_2$. That is {glue:text}`share_floor:.0f` % of PGD's distance, and {glue:text}`ours_share_floor:.0f` % of ours at $a = 0$; but keeping fractions {glue:text}`nearer` ({glue:text}`common_none_l2:.2f` without truncation, {glue:text}`common_truncate_l2:.2f` with it, on {glue:text}`n_common` photographs).
+# A truncated step, however short, moves an image by about {glue:text}`floor_l2:.2f` in $L_2$. That is {glue:text}`share_floor:.0f` % of PGD's distance, and {glue:text}`ours_share_floor:.0f` % of ours at $a = 0$; how near ours comes without is another question. Keeping fractions {glue:text}`nearer` on this page's run ({glue:text}`common_none_l2:.2f` without truncation, {glue:text}`common_truncate_l2:.2f` with it, on {glue:text}`n_common` photographs on which both succeed). {glue:text}`large_nearer`
 # And where one step is enough, as for {glue:text}`one_step:.0f` % of the images at $a = 0$, the cost has no say, since its gradient is zero at the original: what the paper credits to the perceptual cost is not seen to come from it there. Where more steps are taken it is heard: with the ResNet-50 at $a = 5$, $1000\,c_0$ ends at {glue:text}`large_ends` ({ref}`Table E5 <tab-prices-large>`). What PieAPP-small does in the steps
 # after the first is measured in {doc}`the appendix <a1_pieapp_small>`; what PieAPP itself would do is left open here. Next: {doc}`an attack that minds the rounding <03_2_2_eight_bit>`.

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 3.2.2 An attack that minds the rounding
 #
-# The {doc}`last page <03_2_1_rounding>` finds that cutting off fractions of a level, in every step, makes nearly all of PGD's $L_2$ distance, and at least costs Algorithm 1 what one such cut does. This page gives the attack that the paper could have had instead: it tries the image *as it will be saved*, and once that one fools the classifier, spends more passes on coming nearer to the original.
+# The {doc}`last page <03_2_1_rounding>` finds that cutting off fractions of a level, in every step, makes most of the $L_2$ distance of PGD and of ours at $a = 0$: {glue:text}`03_2_1_rounding.ipynb::share_floor:.0f` % and {glue:text}`03_2_1_rounding.ipynb::ours_share_floor:.0f` % are what a single cut does. This page gives the attack that the paper could have had instead: it tries the image *as it will be saved*, and once that one fools the classifier, spends more passes on coming nearer to the original.
 # It is set beside the paper's reading and the nearest rivals (Table E6, Figure E6), asked what a perceptual ground cost adds, and put under two mild defences. **The ground cost on this page is {glue:text}`cost`, {glue:text}`stand_in`, and {glue:text}`classifier` {glue:text}`is_classifier`.** The attack is not in the paper.
 
 # %% tags=["parameters"]
@@ -114,11 +114,11 @@ def evaluated(name, attack, options):
 # | 6 | $\mathbf{w} \leftarrow (\mathbf{z} - \mathbf{x}) \,/\, \lVert \mathbf{z} - \mathbf{x} \rVert_2$, $\mathbf{x}' \leftarrow \mathbf{x}_\text{adv}$ | |
 # | 7 | **for** $t = 0, \dots, R - 1$ | *average* |
 # | 8 | $\quad \mathbf{w} \leftarrow (1 - \beta)\, \mathbf{w} + \beta\, \nabla m(\mathbf{x}') \,/\, \lVert \nabla m \rVert_2$ | $\beta = 2/(t + 4)$ |
-# | 9 | $\quad$ $\mathbf{x}' \leftarrow \operatorname{round}(255\,(\mathbf{x} + s\,\mathbf{r}\,\mathbf{w})) / 255$, for three $s$ | from 1 % nearer than $\mathbf{x}_\text{adv}$, nearer after a success, further after a failure |
+# | 9 | $\quad$ $\mathbf{x}' \leftarrow \operatorname{round}(255\,(\mathbf{x} + s\,\mathbf{r}\,\mathbf{w})) / 255$, for three $s$ | from 1 % nearer than $\mathbf{x}_\text{adv}$, nearer after a success, further after a failure; $\mathbf{x}'$ is then the last of them that fools, or the first |
 # | 10 | $\quad$ $\mathbf{x}_\text{adv} \leftarrow \mathbf{x}'$ **if** $m(\mathbf{x}') > a$ and $c_0$ is smaller | $c_0$ is $\sum_i \delta_i^2 / r_i$, or another ground cost |
 # | 11 | **return** $\mathbf{x}_\text{adv}$ | |
 #
-# Lines 1 to 10 are done up to $t = 3$ from each start: as they stand, and for each of the $K$ likeliest other classes $j$ with $-\ell(\theta; \mathbf{z}, j)$ for $\ell$ in line 3. From $t = 4$ on only the start with the smallest $c_0$ is continued.
+# Lines 1 to 10 are done up to $t = 3$ from each start: as they stand, and for each of the $K$ likeliest other classes $j$ with $-\ell(\theta; \mathbf{z}, j)$ for $\ell$ in line 3. From $t = 4$ on only the start with the smallest $c_0$ is continued. A start whose climb fools at no step is left out; an image without any start is returned as the first climb left it.
 #
 # Here $N = $ {glue:text}`steps`, $\varepsilon = $ {glue:text}`climb`, $a = 0$, $K = $ {glue:text}`classes`, $R = $ {glue:text}`rounds` and $p = $ {glue:text}`masking:g`. Going from the start along a mean of gradients, with weights that fall as $1/t$, is dual averaging {cite:p}`nesterov2009primal`. DDN {cite:p}`rony2019decoupling` and PerC_AL {cite:p}`zhao2020towards` also round on their way, and also go on once they have succeeded; what they vary is the *length* of a perturbation, or its colours, and a step of theirs starts from the last image, with all that was rounded. In the package the attack is
 # `attacks.eight_bit`.
@@ -234,12 +234,10 @@ glue("fig_reach", reach(records[~records["attack"].isin(["No attack"])]), displa
 for key, value in found.items():
     glue(key, value)
 glue("size", size)
-glue("classifier", {"mobilenet_v2": "MobileNetV2"}.get(classifier, "a ResNet-50"))
-glue(
-    "is_classifier",
-    "stands in for ResNet-50" if classifier == "mobilenet_v2" else "is attacked, as in the paper",
-)
-glue("cost", {"HaarPSI": "1 − HaarPSI", "SSIM": "1 − SSIM"}.get(cost, cost))
+glue("classifier", classifiers.TITLES[classifier])
+like_paper = classifier.startswith("resnet50")
+glue("is_classifier", "is the paper's kind" if like_paper else "stands in for ResNet-50")
+glue("cost", experiment.TITLES[cost])
 glue(
     "sat_in_committee",
     ", but were two of the eight measures that PieAPP-small learned from"
@@ -288,7 +286,7 @@ for key, name in {**places, "perc_al": "PerC_AL", "none": "No attack"}.items():
 #
 # To compare the $L_2$ with: DDN, which minimises it and nothing else, ends at {glue:text}`ddn_l2:.3f`, and ours with all places alike, whose price is the squared $L_2$ itself, at {glue:text}`alike_l2:.3f`. A level is the least that a value of a saved image can change by.
 #
-# As near in LPIPS, or nearer, come among the rivals: {glue:text}`nearer_lpips`; in DISTS: {glue:text}`nearer_dists`. The nearest rival is {glue:text}`rival`, and against it the 8-bit aware attack has the smaller LPIPS on {glue:text}`closer_lpips` of {glue:text}`n_pairs` photographs, the smaller DISTS on {glue:text}`closer_dists`, and the smaller $L_2$ on {glue:text}`closer_l2`. {ref}`Table 1 <tab-1>` has more rivals.
+# Rivals whose LPIPS is as small, or smaller: {glue:text}`nearer_lpips`; whose DISTS is: {glue:text}`nearer_dists`. The nearest rival is {glue:text}`rival`, and against it the 8-bit aware attack has the smaller LPIPS on {glue:text}`closer_lpips` of {glue:text}`n_pairs` photographs, the smaller DISTS on {glue:text}`closer_dists`, and the smaller $L_2$ on {glue:text}`closer_l2`. {ref}`Table 1 <tab-1>` has more rivals.
 
 # %% [markdown]
 # ```{glue:figure} fig_reach

@@ -71,12 +71,7 @@ here = book.start("03_2_3_networks")
 
 # %% tags=["hide-input"]
 price = experiment.COSTS[cost]()
-titles = {
-    "mobilenet_v2": "MobileNetV2",
-    "efficientnet_lite2": "EfficientNet-Lite2",
-    "resnet50": "ResNet-50",
-    "resnet50_he2016": "ResNet-50 (He et al. 2016)",
-}
+titles = classifiers.TITLES
 
 
 @cache
@@ -238,7 +233,7 @@ glue("own_sizes", ", ".join(f"{titles[n]} {classifiers.SIZES[n]}" for n in netwo
 glue("n_images", len(records[networks[0]]) // len(rows))
 glue("n_correct", counted(found))
 glue("size", size)
-glue("cost", {"HaarPSI": "1 − HaarPSI", "SSIM": "1 − SSIM"}.get(cost, cost))
+glue("cost", experiment.TITLES[cost])
 glue("stand_in", "as in the paper" if cost == "PieAPP" else "a stand-in for the paper's PieAPP")
 glue("later", ", ".join(later) or "none")
 glue("left_out", ", ".join(name for name in extra if name not in later) or "none")
@@ -279,7 +274,7 @@ glue("everywhere", "holds" if found["claim"].all() else "does not hold")
 # $a = $ {glue:text}`a_least`; the aims are 0.167 for $L_2$, 0.1 for LPIPS and 0.25 for DISTS. *Transfer*: the mean of ours over the other networks in {ref}`Figure E7 <fig-transfer>`, at $a = $ {glue:text}`a_least` and at $a = $ {glue:text}`a_most`. Not in the paper.
 # ```
 #
-# So few photographs can refute "always" and can say little for it: if all that were attacked are fooled, the success rate among others is above {glue:text}`sure:.0f` % at the least, with 95 % confidence, on the network with the fewest. A mean over so few follows the one photograph that was hardest.
+# So few photographs can refute "always" and can say little for it: where all that were attacked are fooled, on the network with the fewest, the success rate among others is above {glue:text}`sure:.0f` %, with 95 % confidence. A mean over so few follows the one photograph that was hardest.
 #
 # - **The paper's first claim.** Ours at $a = $ {glue:text}`a_least` always succeeds on {glue:text}`always` networks. It has the smallest LPIPS and DISTS of the paper's seven rows on {glue:text}`claim`.
 # - **The nearest attack.** 8-bit aware is below all other rows, in LPIPS and in DISTS, on {glue:text}`below_all` networks.
@@ -350,7 +345,7 @@ if scale is not None:
 # :name: "tab-networks-large"
 #
 # **Table E8b.** Table 1 on {glue:text}`large_n_networks` in the **reference run at the paper's settings**: success and mean distances on the photographs that each network classifies correctly, of {glue:text}`large_n_images` of the paper's ({glue:text}`large_n_correct`), {glue:text}`large_size` × {glue:text}`large_size` pixels. **What was reduced:** the paper has {glue:text}`paper_images` photographs. Ground cost of ours:
-# **{glue:text}`large_cost`, {glue:text}`large_stand_in`**. Steps: {glue:text}`large_own_steps`, the others as in the paper. Bold: the smallest distance of a column on a network. Not in the paper.
+# **{glue:text}`large_cost`, {glue:text}`large_stand_in`**. Steps: {glue:text}`large_own_steps`, the others as in {ref}`Table 1 <tab-1>`. Bold: the smallest distance of a column on a network. Not in the paper.
 # ```
 #
 # ```{glue:figure} large_tab_verdicts

@@ -95,8 +95,8 @@ here = book.start("03_2_pieapp")
 #
 # - **PGD ($L_2$)** {cite:p}`madry2018towards`, here without a ball to project on: steps of length $\varepsilon$ along the normalised gradient, $\mathbf{x}^{n} = \mathbf{x}^{n-1} + \varepsilon\, \nabla\ell / \lVert\nabla\ell\rVert_2$, with the same early stop and the same line 9. It knows no ground cost.
 # - **PerC_AL** {cite:p}`zhao2020towards` takes turns: a step up the loss while the classifier is right, and a step back towards the original's colours, as CIEDE2000 measures them, while it is wrong. Of all 8-bit images on the way that fool, it returns the one nearest in colour.
-#   It has a confidence $\kappa$ of its own, which its paper leaves at 0 here, and for which its authors' code takes 40 whenever it is asked for any. Both are run, because the paper does not say which it used.
-# - **NPTM (PPGD)** and **NPTM (LPA)** {cite:p}`laidlaw2021perceptual` look for a wrong answer within a given distance between the features of a network, here {glue:text}`nptm_network`: the first by steps that are steepest in that distance, the second by a Lagrangian. Both use up the distance that they are given (0.5, their authors' default) whether they need it or not.
+#   It has a confidence $\kappa$ of its own, by default 0; its authors' code uses 40 whenever any other value is given. Both are run, because Hua et al. do not say which they used.
+# - **NPTM (PPGD)** and **NPTM (LPA)** {cite:p}`laidlaw2021perceptual` look for a wrong answer within a given distance between the features of a network, here {glue:text}`nptm_network`: the first by steps that are steepest in that distance, the second by a Lagrangian. Neither looks for a smaller distance than the one that it is given (0.5, their authors' default).
 #
 # Three later attacks are set beside them, because a reader of today will ask. None is in the paper's table:
 #
@@ -225,18 +225,17 @@ glue("tab_1", table1(attacked, errors=True), display=True)
 glue("n_images", n_images)
 glue("n_correct", int(summary["n"].iloc[0]))
 glue("size", size)
-glue("classifier", {"mobilenet_v2": "MobileNetV2"}.get(classifier, "a ResNet-50"))
-glue(
-    "is_classifier",
-    "stands in for ResNet-50" if classifier == "mobilenet_v2" else "is attacked, as in the paper",
-)
-glue("cost", {"HaarPSI": "1 − HaarPSI", "SSIM": "1 − SSIM"}.get(cost, cost))
+glue("classifier", classifiers.TITLES[classifier])
+like_paper = classifier.startswith("resnet50")
+glue("is_classifier", "is the paper's kind" if like_paper else "stands in for ResNet-50")
+glue("cost", experiment.TITLES[cost])
 glue("stand_in", "as in the paper" if cost == "PieAPP" else "a stand-in for the paper's PieAPP")
 glue("nptm_network", "AlexNet's" if nptm_network == "AlexNet" else "the classifier's own")
 glue("is_measured", "" if saliency else ", which was not measured in this run")
 glue("steps", steps)
 glue("step_size", step_size)
 glue("lam", f"{lam:g}")
+glue("reading", reading)
 glue("perc_al_steps", perc_al_steps)
 glue("ddn_steps", ddn_steps)
 glue("alma_steps", alma_steps)
@@ -319,8 +318,8 @@ glue("closer", int((pairs[weakest] < pairs["PGD (L2)"]).sum()))
 # :name: "tab-1"
 #
 # **Table 1.** Success and mean distance of the attacks, each with its standard error over the photographs (bootstrap), and in grey beneath each row the paper's own. **Stand-ins and what was reduced:** {glue:text}`n_correct` photographs that {glue:text}`classifier` classifies correctly, of {glue:text}`n_images`, {glue:text}`size` × {glue:text}`size`
-# pixels (the paper: {glue:text}`paper_images`, {glue:text}`paper_size` × {glue:text}`paper_size`, a ResNet-50); ground cost of ours **{glue:text}`cost`, {glue:text}`stand_in`**; PerC_AL with {glue:text}`perc_al_steps` steps (its authors: 1000). NPTM compares {glue:text}`nptm_network` features, with its authors' settings.
-# Not in the paper: PerC_AL with κ = 40, DDN ({glue:text}`ddn_steps` steps, its authors: 100 to 1000), ALMA ({glue:text}`alma_steps` steps, its authors: 100 or 1000; on LPIPS of AlexNet, the first step of a size to raise it to $10^{-5}$, a tenth of its authors' value, because MobileNetV2 is fooled at less), 8-bit aware, FGSM (one level), and saliency (U²-NetP). Bold: the smallest distance of a column, among this run's rows, and as the paper set it among its seven. An error of 0 says that the photographs agree, not that others would. The last two columns count
+# pixels (the paper: {glue:text}`paper_images`, {glue:text}`paper_size` × {glue:text}`paper_size`, a ResNet-50); ground cost of ours **{glue:text}`cost`, {glue:text}`stand_in`**; line 9 of ours and of PGD: {glue:text}`reading`; PerC_AL with {glue:text}`perc_al_steps` steps (its authors: 1000). NPTM compares {glue:text}`nptm_network` features, with its authors' settings.
+# Not in the paper: PerC_AL with κ = 40, DDN ({glue:text}`ddn_steps` steps, its authors: 100 to 1000), ALMA ({glue:text}`alma_steps` steps, its authors: 100 or 1000; its distance is LPIPS of AlexNet, and its first step is scaled to raise that to $10^{-5}$, a tenth of its authors' value, at less than which MobileNetV2 is fooled), 8-bit aware, FGSM (one level), and saliency (U²-NetP). Bold: the smallest distance of a column, among this run's rows, and as the paper set it among its seven. An error of 0 says that the photographs agree, not that others would. The last two columns count
 # passes through the classifier per attacked image; passes through networks that measure distance are not counted.
 # ```
 
@@ -334,8 +333,8 @@ glue("closer", int((pairs[weakest] < pairs["PGD (L2)"]).sum()))
 #   nearer one.
 # - *Which PerC_AL did the paper run?* Its $L_2$ is {glue:text}`paper_beside_pgd:.2f` times PGD's there. Here it is {glue:text}`perc_al_beside_pgd:.2f` times PGD's without confidence, and {glue:text}`perc_al_40_beside_pgd:.2f` times with $\kappa = 40$. So the paper's row looks like one that was run {glue:text}`printed_row`. This matters for every claim that compares with PerC_AL.
 #   With $\kappa = 40$, its $L_1$ and $L_2$ are {glue:text}`perc_al_40_norms` PGD's ({glue:text}`perc_al_40_l1:.0f` and {glue:text}`perc_al_40_l2:.2f`, against {glue:text}`pgd_l1:.0f` and {glue:text}`pgd_l2:.2f`), its LPIPS is {glue:text}`perc_al_40_judged` that of ours at $a = $ {glue:text}`a_second` ({glue:text}`perc_al_40_lpips:.2f` against {glue:text}`second_lpips:.2f`), and after JPEG compression of quality {glue:text}`mild`,
-#   {glue:text}`perc_al_40_mild:.0f` % of it are left, of ours {glue:text}`second_mild:.0f` %. Without confidence, its $L_1$ and $L_2$ ({glue:text}`perc_al_l1:.0f` and {glue:text}`perc_al_l2:.2f`) are {glue:text}`perc_al_norms` PGD's, its LPIPS ({glue:text}`perc_al_lpips:.2f`) is {glue:text}`perc_al_judged` that of ours, and {glue:text}`perc_al_mild:.0f` % are left.
-# - *Saliency*, the paper's third proxy{glue:text}`is_measured`, has a change of {glue:text}`ours_saliency:.2f` ± {glue:text}`ours_saliency_error:.2f` for ours at $a = $ {glue:text}`a_least`, {glue:text}`pgd_saliency:.2f` ± {glue:text}`pgd_saliency_error:.2f` for PGD, and {glue:text}`ppgd_saliency:.2f` ± {glue:text}`ppgd_saliency_error:.2f` for PPGD. A smaller one than ours at $a = $ {glue:text}`a_least` have: {glue:text}`nearer_saliency`.
+#   its success rate is {glue:text}`perc_al_40_mild:.0f` %, that of ours {glue:text}`second_mild:.0f` %. Without confidence, its $L_1$ and $L_2$ ({glue:text}`perc_al_l1:.0f` and {glue:text}`perc_al_l2:.2f`) are {glue:text}`perc_al_norms` PGD's, its LPIPS ({glue:text}`perc_al_lpips:.2f`) is {glue:text}`perc_al_judged` that of ours, and its success rate after the compression is {glue:text}`perc_al_mild:.0f` %.
+# - *Saliency*, the paper's third proxy{glue:text}`is_measured`, has a change of {glue:text}`ours_saliency:.2f` ± {glue:text}`ours_saliency_error:.2f` for ours at $a = $ {glue:text}`a_least`, {glue:text}`pgd_saliency:.2f` ± {glue:text}`pgd_saliency_error:.2f` for PGD, and {glue:text}`ppgd_saliency:.2f` ± {glue:text}`ppgd_saliency_error:.2f` for PPGD. Rows with a smaller one than ours at $a = $ {glue:text}`a_least`: {glue:text}`nearer_saliency`.
 
 # %% [markdown]
 # ## Figure 3: the attacks, pixel by pixel
@@ -364,6 +363,7 @@ glue("amplify", figure.info["amplify"])
 glue("n_shown", len(chosen))
 everywhere = bool((won.iloc[: len(chosen)] == attacked["attack"].nunique()).all())
 glue("which", "on which every attack succeeds" if everywhere else "on which most attacks succeed")
+glue("at_work", "the truncation at work" if reading == "truncate" else "where values moved")
 glue("n_shown_values", sum(one["Original"].numel() for one in examples))
 for key in ("pgd", "ours"):
     moves = torch.stack([255 * (one[places[key]] - one["Original"]) for one in examples]).round()
@@ -380,7 +380,7 @@ for key in ("pgd", "ours"):
 
 # %% [markdown]
 # At true pixels, PGD, FGSM, ours at $a = $ {glue:text}`a_least` and the attacks that look for the nearest image are hard to tell from the original by eye. At $a = $ {glue:text}`a_most` specks begin to show on smooth, dark surfaces, and both NPTM attacks lay a coarse grain there, as the paper says of its LPA ("sandy noises"). The amplified
-# changes show the truncation at work, all over the image: of the {glue:text}`n_shown_values` values of these photographs, all but {glue:text}`pgd_elsewhere` are as they were or one level lower after PGD, and all but {glue:text}`ours_elsewhere` after ours at $a = $ {glue:text}`a_least`. Over all {glue:text}`n_correct` photographs, the largest change of a value is {glue:text}`pgd_levels:.0f` levels with PGD and {glue:text}`ours_levels:.0f` with ours.
+# changes show {glue:text}`at_work`, all over the image: of the {glue:text}`n_shown_values` values of these photographs, all but {glue:text}`pgd_elsewhere` are as they were or one level lower after PGD, and all but {glue:text}`ours_elsewhere` after ours at $a = $ {glue:text}`a_least`. Over all {glue:text}`n_correct` photographs, the largest change of a value is {glue:text}`pgd_levels:.0f` levels with PGD and {glue:text}`ours_levels:.0f` with ours.
 
 
 # %% [markdown]
@@ -453,14 +453,14 @@ for key, name in {"perc_al": "PerC_AL", "perc_al_40": "PerC_AL (κ = 40)"}.items
 # ```
 
 # %% [markdown]
-# JPEG compression at quality {glue:text}`mild`, which few people would notice, leaves {glue:text}`ours_mild:.0f` % of our attacks at $a = $ {glue:text}`a_least` standing, with {glue:text}`none_mild:.0f` % lost to the compression itself. At $a = $ {glue:text}`a_most` it is {glue:text}`strongest_mild:.0f` %. Of the attacks that end at the decision boundary with as little change as they can, {glue:text}`ddn_mild:.0f` % (DDN) and
-# {glue:text}`perc_al_mild:.0f` % (PerC_AL without confidence) are left. At {glue:text}`coarse` bits, {glue:text}`none_coarse:.0f` % of the unattacked photographs are misclassified, so that the right end of the figure says little about attacks.
+# JPEG compression at quality {glue:text}`mild`, which few people would notice, leaves {glue:text}`ours_mild:.0f` % of our attacks at $a = $ {glue:text}`a_least` standing, with {glue:text}`none_mild:.0f` % lost to the compression itself. At $a = $ {glue:text}`a_most` it is {glue:text}`strongest_mild:.0f` %. Attacks that end at the decision boundary with as little change as they can have
+# {glue:text}`ddn_mild:.0f` % there (DDN) and {glue:text}`perc_al_mild:.0f` % (PerC_AL without confidence). At {glue:text}`coarse` bits, {glue:text}`none_coarse:.0f` % of the unattacked photographs are misclassified, so that the right end of the figure says little about attacks.
 
 # %% [markdown]
 # ## What holds of the paper's claims
 
 # %% tags=["remove-output", "hide-input"]
-# Ours on as many of the paper's photographs as there are: a row of page A2.
+# Ours on as many of the paper's photographs as there are: a row of the appendix on readings.
 many = book.at_scale("a2_readings")
 kept = folder("Ours (a = 0)", many) if many else None
 if kept is None or not kept.exists():
@@ -475,7 +475,7 @@ else:
 # With {glue:text}`n_correct` photographs, another classifier and a stand-in for PieAPP, this run can say how the claims fare here, not whether the paper's numbers are right.
 #
 # **1. At $a = 0$ the attack always succeeds, and has the smallest LPIPS and DISTS of all.** The first half {glue:text}`always`. (If all of {glue:text}`n_correct` are fooled, the rate among others is above {glue:text}`sure:.0f` %, with 95 % confidence.) In the reference run at the paper's settings, on many more photographs ({ref}`Table E22 <tab-readings-paper>`), {glue:text}`many`. The second half {glue:text}`least` among the paper's seven rows, and {glue:text}`least_of_all` among all rows. LPIPS is
-# {glue:text}`ours_lpips:.2f` ± {glue:text}`ours_lpips_error:.2f`, DISTS {glue:text}`ours_dists:.2f` ± {glue:text}`ours_dists_error:.2f`. A smaller LPIPS have: {glue:text}`nearer_lpips`; a smaller DISTS: {glue:text}`nearer_dists`. Beside PGD, its nearest rival in the paper, ours has the smaller LPIPS on {glue:text}`closer` of {glue:text}`n_pairs` photographs. In the paper the two are close:
+# {glue:text}`ours_lpips:.2f` ± {glue:text}`ours_lpips_error:.2f`, DISTS {glue:text}`ours_dists:.2f` ± {glue:text}`ours_dists_error:.2f`. Rows with a smaller LPIPS: {glue:text}`nearer_lpips`; with a smaller DISTS: {glue:text}`nearer_dists`. Beside PGD, its nearest rival in the paper, ours has the smaller LPIPS on {glue:text}`closer` of {glue:text}`n_pairs` photographs. In the paper the two are close:
 # LPIPS {glue:text}`paper_ours_lpips:.2f` and {glue:text}`paper_pgd_lpips:.2f`, DISTS {glue:text}`paper_ours_dists:.2f` and {glue:text}`paper_pgd_dists:.2f`. What tells ours from PGD at $a = 0$ is hardly the cost, which the first step does not feel ({doc}`next page <03_2_1_rounding>`), but the length of that step: PGD's is fixed, ours grows with the gradient of the loss.
 #
 # **2. At $a = 5$ it is the most successful under both defences, and less perceptible than PPGD.** Of the paper's seven rows, ours at $a = $ {glue:text}`a_most` has the highest success rate, alone or with others, at {glue:text}`leads_jpeg` of {glue:text}`levels_jpeg` qualities of JPEG (others: {glue:text}`others_jpeg`) and at {glue:text}`leads_bits` of {glue:text}`levels_bits` bit depths (others: {glue:text}`others_bits`). So the first half of
@@ -547,7 +547,7 @@ if scale is not None:
 # ```{glue:figure} large_tab_1
 # :name: "tab-1-large"
 #
-# **Table E1.** Table 1 in the **reference run at the paper's settings**: the {glue:text}`large_n` of {glue:text}`large_n_images` sampled photographs that the ResNet-50 classifies correctly. Ground cost of ours **{glue:text}`large_cost`, a stand-in for PieAPP**. Steps: PerC_AL {glue:text}`large_perc_al_steps`, DDN {glue:text}`large_ddn_steps`, ALMA {glue:text}`large_alma_steps`, the others as in the paper. Grey: the paper, on {glue:text}`paper_images`.
+# **Table E1.** Table 1 in the **reference run at the paper's settings**: the {glue:text}`large_n` of {glue:text}`large_n_images` sampled photographs that the ResNet-50 classifies correctly. Ground cost of ours **{glue:text}`large_cost`, a stand-in for PieAPP**. Steps: PerC_AL {glue:text}`large_perc_al_steps`, DDN {glue:text}`large_ddn_steps`, ALMA {glue:text}`large_alma_steps`, the others as in {ref}`Table 1 <tab-1>`. Grey: the paper, on {glue:text}`paper_images`.
 # ```
 #
 # Ours at $a = 0$ has an $L_2$ of {glue:text}`large_ours_l2:.2f`, PGD {glue:text}`large_pgd_l2:.2f`; LPIPS is {glue:text}`large_ours_lpips:.2f` and {glue:text}`large_pgd_lpips:.2f`, DISTS {glue:text}`large_ours_dists:.2f` and {glue:text}`large_pgd_dists:.2f`. That ours has the smallest LPIPS and DISTS {glue:text}`large_least` among the paper's seven rows, and {glue:text}`large_least_of_all` among all. The smallest LPIPS is that of {glue:text}`large_nearest`,
@@ -606,7 +606,7 @@ if gpu is not None:
 
 # %% [markdown]
 # Every row takes the {glue:text}`gpu_n_images` photographs of the paper here; the paper's other rows and the later attacks are in {ref}`Table E1 <tab-1-large>` only. The GPU rounded factors of convolutions to TF32, as PyTorch lets it, in its attacks and in LPIPS and DISTS,
-# but not where success is asked. {doc}`The appendix on speed <a3_speed>` shows that this leaves the outcome of these rows as it is on a CPU, and why the package no longer allows it elsewhere.
+# but not where success is asked. {doc}`The appendix on speed <a3_speed>` shows that this leaves the outcome of these rows as it is on a CPU (FGSM, which was not compared, aside), and why the package no longer allows it elsewhere.
 #
 # ```{glue:figure} gpu_tab_1
 # :name: "tab-1-gpu"

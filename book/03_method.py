@@ -141,7 +141,7 @@ glue("fig_price", figures.price(x, samples, losses, budget), display=True)
 #
 # PieAPP has other virtues {cite:p}`prashnani2018pieapp`. It was fitted to answers to "which of these two is more like the original?", which people give more reliably than grades, and it borrows no features from
 # a classification network, so it does not share the classifier's blind spots by construction. It takes images of at least $64 \times 64$ pixels.
-# The small PieAPP of {doc}`the appendix <a1_pieapp_small>` is built so that it meets the first two: its score is never negative, and zero at the reference.
+# The small PieAPP of {doc}`the appendix <a1_pieapp_small>` is built so that it meets both conditions: its score is never negative, and zero at the reference.
 
 # %% [markdown]
 # ## What came out

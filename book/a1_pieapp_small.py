@@ -198,11 +198,11 @@ for prefix, (validate, confidence) in zip(("first", "firm", "free"), words, stri
 # ```{glue:figure} tab_lambda
 # :name: "tab-lambda"
 #
-# **Table E20.** Algorithm 1 with PieAPP-small as its ground cost, by price: $\lambda = 0$ is no cost at all. {glue:text}`n_attacked` photographs that MobileNetV2 classifies correctly, 224 × 224 pixels; $N = 100$, $\varepsilon = 0.1$. Success is that of the saved 8-bit image; distances are means over the successes.
+# **Table E20.** Algorithm 1 with PieAPP-small as its ground cost, by price: $\lambda = 0$ is no cost at all. {glue:text}`n_attacked` photographs that MobileNetV2 classifies correctly, 224 × 224 pixels; $N = 100$, $\varepsilon = 0.1$. Success is that of the saved 8-bit image; distances are means over the successes; LPIPS and DISTS are times 1000.
 # ```
 
 # %% [markdown]
-# - **At $a = 0$**, with {glue:text}`first_success_1:.0f` % success, LPIPS and DISTS are {glue:text}`first_lpips_0:.2f` and {glue:text}`first_dists_0:.2f` without a cost, and {glue:text}`first_lpips_1:.2f` and {glue:text}`first_dists_1:.2f` at $\lambda = 1$. That is a very small gain: most photographs are fooled by the first step, which no cost can change.
+# - **At $a = 0$**, with {glue:text}`first_success_1:.0f` % success, LPIPS and DISTS (× 1000) are {glue:text}`first_lpips_0:.2f` and {glue:text}`first_dists_0:.2f` without a cost, and {glue:text}`first_lpips_1:.2f` and {glue:text}`first_dists_1:.2f` at $\lambda = 1$. That is a very small gain: most photographs are fooled by the first step, which no cost can change.
 # - **At $a = 5$**, with {glue:text}`firm_success_1:.0f` % success, they go from {glue:text}`firm_lpips_0:.2f` and {glue:text}`firm_dists_0:.2f` to {glue:text}`firm_lpips_1:.2f` and {glue:text}`firm_dists_1:.2f`. Here a second step is taken, and truncation still makes much of the distance.
 # - **Without truncation** at $a = 5$, they go from {glue:text}`free_lpips_0:.2f` and {glue:text}`free_dists_0:.2f` to {glue:text}`free_lpips_0.3:.2f` and {glue:text}`free_dists_0.3:.2f` at $\lambda = 0.3$, with {glue:text}`free_success_0:.0f` % and {glue:text}`free_success_0.3:.0f` % success of the saved images.
 #

@@ -54,9 +54,9 @@ here = book.start("a2_readings")
 # | Algorithm 1, line 9 | "Validate $\mathbf{x}_\text{adv}$ as an RGB image"; "we truncate … to have the same precision as an RGB image" | cut fractions of a level off after every step; round after every step; keep them, and round once to save |
 # | Algorithm 1, lines 7–8 | $\Delta$ is a gradient, and $\varepsilon\Delta$ the step; for PGD a normalised gradient is written out | $\Delta$ as it is; $\Delta/\lVert\Delta\rVert_2$ |
 # | Algorithm 1, line 4 | the test stands before the step | before the first step; after each step |
-# | Table 1, LPIPS | "we use the open-source package" of its authors | VGG-16 or AlexNet; images handed over in $[-1, 1]$, as the package expects, or in $[0, 1]$; at full size or resized |
+# | Table 1, LPIPS | it is named and cited, without settings | VGG-16 or AlexNet; images handed over in $[-1, 1]$, as the package expects, or in $[0, 1]$; at full size or resized |
 # | Table 1, DISTS | the same | at full size, the package's default; the shorter side resized to 256, as its authors evaluate |
-# | Table 1, NPTM | PPGD and LPA, "default" settings | distance of AlexNet's features or of the classifier's own; bound 0.5 or smaller |
+# | Table 1, NPTM | PPGD and LPA are named, without settings | distance of AlexNet's features or of the classifier's own; bound 0.5 or smaller |
 # | Table 1, PerC_AL | no settings | number of iterations; confidence $\kappa = 0$ or 40 |
 # | Section 4.1, $\Sigma$ | $\Sigma_{ii} = 1/\sqrt{n_i}$ | a covariance of $1/\sqrt{n_i}$; a standard deviation of it, that is a covariance of $1/n_i$ |
 # | Section 4.3, t-tests | two statistics and two probabilities | paired or unpaired, one-sided or two-sided |
@@ -275,8 +275,8 @@ glue("clearly", CLEARLY)
 glue("fewest", FEWEST)
 glue("n_images", n_images)
 glue("size", size)
-glue("classifier", {"mobilenet_v2": "MobileNetV2"}.get(classifier, classifier))
-glue("cost", {"HaarPSI": "1 − HaarPSI", "SSIM": "1 − SSIM"}.get(cost, cost))
+glue("classifier", classifiers.TITLES[classifier])
+glue("cost", experiment.TITLES[cost])
 glue("stand_in", "as in the paper" if cost == "PieAPP" else "a stand-in for the paper's PieAPP")
 glue("steps", steps)
 glue("round_steps", ROUND_STEPS)
@@ -315,7 +315,7 @@ if scale is not None:
 #   $L_2$ {glue:text}`paper_pgd_l2:.3f` ± {glue:text}`paper_pgd_l2_error:.3f` ({glue:text}`printed_l2`), $L_\infty$ {glue:text}`paper_pgd_linf:.4f` ({glue:text}`printed_linf`).
 # - **LPIPS.** Favoured: {glue:text}`paper_lpips`. The ordinary one, VGG-16 on images as the package expects them, is {glue:text}`paper_pgd_lpips:.2f` ± {glue:text}`paper_pgd_lpips_error:.2f`, the paper's is {glue:text}`printed_lpips`. Its median is {glue:text}`paper_median_lpips:.2f`: few images have most of the mean.
 # - **DISTS.** Favoured: {glue:text}`paper_dists`. At full size it is {glue:text}`paper_pgd_dists:.2f` ± {glue:text}`paper_pgd_dists_error:.2f`, the paper's {glue:text}`printed_dists`; the median is {glue:text}`paper_median_dists:.2f`.
-# - **Raw or normalised gradient in ours.** Favoured: {glue:text}`paper_gradient` at $a = $ {glue:text}`least_a`, {glue:text}`paper_gradient_most` at $a = $ {glue:text}`most_a`. The ground cost is a stand-in, but at the original its gradient is zero whichever it is, and at $a = 0$ most images take few steps. The reading matters: normalised, on the {glue:text}`paper_n_normal` photographs that it and PGD fool, ours at $a = $ {glue:text}`least_a` has LPIPS {glue:text}`paper_normal_lpips:.2f` and PGD {glue:text}`paper_normal_lpips_pgd:.2f` (difference {glue:text}`paper_normal_lpips_off` ± {glue:text}`paper_normal_lpips_error:.2f`), DISTS
+# - **Raw or normalised gradient in ours.** Favoured: {glue:text}`paper_gradient` at $a = $ {glue:text}`least_a`, {glue:text}`paper_gradient_most` at $a = $ {glue:text}`most_a`. The ground cost is a stand-in, whose gradient is zero at the original, and at $a = 0$ most images take few steps. The reading matters: normalised, on the {glue:text}`paper_n_normal` photographs that it and PGD fool, ours at $a = $ {glue:text}`least_a` has LPIPS {glue:text}`paper_normal_lpips:.2f` and PGD {glue:text}`paper_normal_lpips_pgd:.2f` (difference {glue:text}`paper_normal_lpips_off` ± {glue:text}`paper_normal_lpips_error:.2f`), DISTS
 #   {glue:text}`paper_normal_dists:.2f` and {glue:text}`paper_normal_dists_pgd:.2f` ({glue:text}`paper_normal_dists_off` ± {glue:text}`paper_normal_dists_error:.2f`); as it is, on all {glue:text}`paper_n_ours`, ours has LPIPS {glue:text}`paper_ours_lpips:.2f` and PGD {glue:text}`paper_pgd_lpips:.2f`. The {doc}`scoreboard <05_conclusion>` gives both.
 # - **The test before the first step, or after each.** On the images of Table 1 the two are the same program: only images that are classified correctly are attacked, and these fail the test at $a \ge 0$ before any step. They could differ only where an image takes all {glue:text}`steps` steps. Of PGD's none does (at most {glue:text}`paper_most_passes:.1f` forward passes an image in any batch); of ours at $a = $ {glue:text}`least_a` the {glue:text}`paper_lost` of {glue:text}`paper_n_ours` do that are never fooled.
 # - **NPTM.** PPGD favours {glue:text}`paper_ppgd`, LPA {glue:text}`paper_lpa`. With AlexNet's features LPA's $L_2$ is {glue:text}`paper_lpa_0_l2:.2f`, with the classifier's own, at the same bound, {glue:text}`paper_lpa_1_l2:.2f` (printed: {glue:text}`printed_lpa_l2`); but with these it fools {glue:text}`paper_lpa_1_success:.0f` % of the images (printed: {glue:text}`printed_lpa_success`). A smaller bound is a free choice, so an agreement here says less than one without a choice.
@@ -340,7 +340,7 @@ if scale is not None:
 # - **$\Sigma$.** The printed $F$ and its probability fit each other whatever $\Sigma$ was, so they do not tell. On simulated countries without bias a test of level 5 % rejects in {glue:text}`04_1_bias_metric.ipynb::fair_paper:.1f` % of the cases with $1/\sqrt{n_i}$ as the covariance and in {glue:text}`04_1_bias_metric.ipynb::fair_binomial:.1f` % with $1/n_i$: both are honest tests, and
 #   the second has the steadier slope ({doc}`4.1 <04_1_bias_metric>`). This book takes the text at its word.
 # - **The t-tests.** Only a one-sided test with about 49 degrees of freedom gives the printed probabilities, which is a paired test of fifty pairs ({ref}`Table E11 <tab-p-values>`).
-# - **$P_i$.** Taken literally the weights fit no one learning rate; normalised, they give the literal reading at another learning rate ({doc}`4.2 <04_2_dro>`). No printed number depends on it in a way that could be checked here.
+# - **$P_i$.** Taken literally, the weights want a learning rate that is $\mathbb{E}[P]$ times smaller; with that, they come to the same as when normalised ({doc}`4.2 <04_2_dro>`). No printed number depends on it in a way that could be checked here.
 
 # %% [markdown]
 # ## What came out

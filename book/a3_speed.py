@@ -14,7 +14,7 @@
 # # Appendix: speed
 #
 # This page shows how long the package takes beside what a user would run instead: other libraries, the authors' code, and the paper's listings written out as plain loops (Figure E17, Table E24), how the cost grows with the number of images (Table E25), and what a GPU loses by rounding (Table E26). The numbers are those of committed records, made by the scripts in `benchmarks/`;
-# the page only reads them. Machines: {glue:text}`machines`. Of a GPU there are two, of PGD and of the rounding.
+# the page only reads them. Machines: {glue:text}`machines`. Two of the records were made on a GPU: that of PGD there, and that of the rounding.
 
 # %% tags=["hide-input"]
 import json
@@ -199,9 +199,9 @@ glue(
 # ```
 #
 # An attack that stops behind the boundary, as PGD and Algorithm 1 do, ends as on a CPU: success agrees on {glue:text}`rounding_same` of {glue:text}`rounding_n`. One that comes back to the boundary does not: of all {glue:text}`rounding_ddn_n` photographs that DDN attacked with TF32, {glue:text}`rounding_ddn:.0f` % are misclassified in full float32; PerC_AL has {glue:text}`rounding_perc_al:.1f` % of {glue:text}`rounding_perc_al_n`. PPGD, which
-# takes finite differences over a thousandth, has {glue:text}`rounding_ppgd:.1f` % of {glue:text}`rounding_ppgd_n`, and ends nearer to the noise that it starts from ({doc}`page A2 <a2_readings>` says what that measures). So this package asks a GPU for full float32 wherever success is asked, in LPIPS and DISTS, and in all attacks but PGD and Algorithm 1 (`humimp.rounding`). Whoever wants the others fast gets what the table shows.
+# takes finite differences over a thousandth, has {glue:text}`rounding_ppgd:.1f` % of {glue:text}`rounding_ppgd_n`, and ends nearer to the noise that it starts from ({doc}`the appendix on readings <a2_readings>` says what that noise measures). So this package asks a GPU for full float32 wherever success is asked, in LPIPS and DISTS, and in all attacks but PGD and Algorithm 1 (`humimp.rounding`). Whoever wants the others fast gets what the table shows.
 
 # %% [markdown]
 # ## What came out
 #
-# Of {glue:text}`n_rows` comparisons, the other side is faster in {glue:text}`n_slower`. The large gains come from stopping: images that are done leave the batch. What remains is convolutions, which every library computes with the same routines. On a GPU that holds too, and there full float32 is what an attack needs that ends at the boundary. Algorithm 1 has no record of a GPU yet; the scripts take `--device cuda`.
+# Of {glue:text}`n_rows` comparisons, the other side is faster in {glue:text}`n_slower`. The large gains come from letting images that are done leave the batch (PGD), and from batches and from training models together (Algorithms 2 and 3). What remains is convolutions, which every library computes with the same routines. On a GPU that holds too, and there full float32 is what an attack needs that ends at the boundary. Algorithm 1 has no record of a GPU yet; the scripts take `--device cuda`.

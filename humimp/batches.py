@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from humimp import checks, runs
 from humimp import images as pictures
-from humimp.rounding import rounding
+from humimp.attacks._steps import margin
+from humimp.rounding import reproducible, rounding
 
 Model = Callable[[Tensor], Tensor]
 Attack = Callable[..., Tensor]
@@ -39,7 +40,6 @@ REMEMBERED = 2
 _plans: dict[str, "Plan"] = {}
 _making = threading.Lock()
 _hooking = threading.Lock()
-_turn = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ def attack(plan: Plan, batch: Batch) -> Done:
     where = device(model)
     labels = torch.tensor(batch.labels).to(where)
     originals = pictures.from_uint8(torch.tensor(batch.levels), batch.dtype).to(where)
-    with _reproducible():
+    with reproducible():
         with rounding():  # whether an attack has succeeded is asked as on a CPU
             clean = _logits(model, originals, labels, batch.ids, "the originals").argmax(1)
         correct = clean == labels
@@ -237,7 +237,7 @@ def attack(plan: Plan, batch: Batch) -> Done:
             "correct": correct,
             "predicted": predicted,
             "success": correct & (predicted != labels),
-            "margin": _margin(logits, labels).double(),
+            "margin": margin(logits, labels).double(),
         }
         for name, measure in plan.measures.items():
             columns[name] = torch.full(labels.shape, torch.nan, dtype=torch.float64)
@@ -254,23 +254,6 @@ def attack(plan: Plan, batch: Batch) -> Done:
     return Done(pd.DataFrame(plain), files, device_name(where))
 
 
-@contextmanager
-def _reproducible() -> Iterator[None]:
-    """Let a GPU compute the same each time, and one batch of this process at a time.
-
-    What decides how a GPU rounds are switches of the whole process, here and in `humimp.rounding`:
-    a batch must not put them back while another one is at work.
-    """
-    if not torch.cuda.is_initialized():
-        yield
-        return
-    cudnn = torch.backends.cudnn
-    with _turn:
-        same = {"enabled": True, "allow_tf32": cudnn.allow_tf32}
-        with cudnn.flags(deterministic=True, benchmark=False, **same):
-            yield
-
-
 def _attacked(
     plan: Plan, model: Model, originals: Tensor, labels: Tensor, ids: list[str], index: int
 ) -> Tensor:
@@ -284,13 +267,13 @@ def _attacked(
         with torch.enable_grad():
             made = plan.attack(model, originals, labels, **options)
     except ValueError as error:
-        raise ValueError(f"{plan.name} failed on images {runs.few(ids)}: {error}") from error
+        raise ValueError(f"{plan.name} failed on images {checks.few(ids)}: {error}") from error
     except Exception as error:
-        error.add_note(f"while {plan.name} attacked images {runs.few(ids)}")
+        error.add_note(f"while {plan.name} attacked images {checks.few(ids)}")
         raise
     if not isinstance(made, Tensor):
         raise ValueError(
-            f"{plan.name} returned {type(made).__name__} for images {runs.few(ids)}; "
+            f"{plan.name} returned {type(made).__name__} for images {checks.few(ids)}; "
             "an attack returns a tensor of images"
         )
     wrong = [
@@ -304,7 +287,7 @@ def _attacked(
     ]
     if wrong:
         raise ValueError(
-            f"{plan.name} returned {', '.join(wrong)} for images {runs.few(ids)}; an attack "
+            f"{plan.name} returned {', '.join(wrong)} for images {checks.few(ids)}; an attack "
             "returns images like the ones that it is given"
         )
     made = made.detach()
@@ -312,7 +295,7 @@ def _attacked(
     if not bool(inside.all()):
         bad = [one for one, good in zip(ids, inside.tolist(), strict=True) if not good]
         raise ValueError(
-            f"{plan.name} returned values outside [0, 1] or NaN for images {runs.few(bad)}; "
+            f"{plan.name} returned values outside [0, 1] or NaN for images {checks.few(bad)}; "
             "clamp them with humimp.images.validate"
         )
     return made
@@ -329,14 +312,8 @@ def _logits(model: Model, images: Tensor, labels: Tensor, ids: list[str], what: 
         if isinstance(logits, Tensor) and logits.ndim == 2 and len(logits) == len(ids):
             finite = logits.isfinite().all(1).tolist()
             bad = [one for one, good in zip(ids, finite, strict=True) if not good] or ids
-        raise ValueError(f"{what} {runs.few(bad)}: {error}") from error
+        raise ValueError(f"{what} {checks.few(bad)}: {error}") from error
     return logits
-
-
-def _margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the largest other logit minus the label's, (N, K) and (N,) to (N,)."""
-    others = logits.scatter(1, labels[:, None], -torch.inf)
-    return others.amax(1) - logits.gather(1, labels[:, None])[:, 0]
 
 
 def _measured(
@@ -353,7 +330,7 @@ def _measured(
     values = values.detach().double().cpu()
     bad = [one for one, good in zip(ids, values.isfinite().tolist(), strict=True) if not good]
     if bad:
-        raise ValueError(f"measure {name}: NaN or infinite for images {runs.few(bad)}")
+        raise ValueError(f"measure {name}: NaN or infinite for images {checks.few(bad)}")
     return values
 
 

@@ -29,6 +29,10 @@ from humimp.pages import PROFILE, SCALES, Page, Parameters, Project, read_yaml
 
 #: Set by ``make book``: the build keeps older pages in the place of those that just failed.
 KEEP_VARIABLE = "HUMIMP_BOOK_KEEP"
+#: Lies in the folder of the build once Sphinx has come to its end.
+FINISHED = "finished"
+#: Environment variables that name folders, from where the command is run: kernels run elsewhere.
+FOLDERS = ("HUMIMP_DATA", "HUMIMP_WEIGHTS", "HUMIMP_CACHE")
 #: The largest file, in bytes, that `promote` puts into the repository.
 LARGEST = 5_000_000
 #: Names a file in which a page lists the files of its run that it opens, for ``promote``.
@@ -91,9 +95,8 @@ def start(page: str) -> Run:
     known = caller.f_globals if caller else {}
     source = Project.holding(page).page(page)
     given = _injected(known.get("In", []))
-    known.update(
-        {name: _list(known[name], source.defaults.get(name)) for name in given if name in known}
-    )
+    read = {name: _list(known[name], source.defaults.get(name)) for name in given if name in known}
+    known.update(source.numbers(read))
     values = {name: known[name] for name in source.parameters if name in known}
     source.check({name: known.get(name) for name in given} | values)
     folder = source.folder(values)
@@ -169,20 +172,23 @@ def _provenance(page: Page, values: Parameters, folder: Path) -> dict[str, Any]:
     file = folder / "provenance.json"
     if file.is_file():
         return json.loads(file.read_text("utf-8"))
-    commit, dirty = _commit(page.project.root)
+    from humimp import runs
+
+    commit, dirty = runs.checkout(page.source)
     about = {
         "page": page.name,
         "profile": page.label(values),
         "parameters": {**page.defaults, **values},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit,
-        "dirty": dirty,
+        "commit": commit or "unknown",
+        "dirty": bool(dirty),
         "device": _device(),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in ("humimp", "numpy", "torch", "torchvision")},
         "state": "started",
     }
-    runner.write_json(about, file)
+    folder.mkdir(parents=True, exist_ok=True)
+    runs.write_json(file, about)
     return about
 
 
@@ -198,19 +204,6 @@ def _list_opened(folder: Path) -> None:
             os.write(descriptor, f"{arguments[0]}\n".encode())
 
     sys.addaudithook(note)
-
-
-def _commit(root: Path) -> tuple[str, bool]:
-    """Name the commit that is checked out and say whether tracked files differ from it."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(root), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "-uno"))
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown", False
 
 
 def _device() -> str:
@@ -273,12 +266,14 @@ def wanted(
     return {name: values.get(name, {}) for name in chosen}
 
 
-def build(project: Project, show: runner.Progress) -> bool:
-    """Build the book from the pages as they are; say whether it went without a warning."""
+def build(project: Project, show: runner.Progress) -> str:
+    """Build the book from the pages as they are; say how: clean, with warnings, or not at all."""
     code = "from jupyter_book.cli.main import main; main()"
     options = ["build", str(project.book), "-n", "-W", "--keep-going", "-q"]
     environment = {**os.environ, KEEP_VARIABLE: "1"}
     command = [sys.executable, "-c", code, *options]
+    finished = project.build / FINISHED
+    finished.unlink(missing_ok=True)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     warnings = [line for line in runner.plain(done.stderr).splitlines() if line.strip()]
     log = project.build / "reports" / "build.txt"
@@ -288,7 +283,9 @@ def build(project: Project, show: runner.Progress) -> bool:
         show.say(line)
     if len(warnings) > 20:
         show.say(f"... and {len(warnings) - 20} more lines in {log}")
-    return done.returncode == 0
+    if not finished.is_file():
+        return "not at all"
+    return "with warnings" if done.returncode else "clean"
 
 
 def make(project: Project, values: Mapping[str, Parameters], show: runner.Progress) -> int:
@@ -296,7 +293,7 @@ def make(project: Project, values: Mapping[str, Parameters], show: runner.Progre
     outcomes = runner.run(project, values, show)
     problems = prepare(project, show, keep=True)
     show.say("\n".join(["Building the book ...", *problems]))
-    clean = build(project, show)
+    built = build(project, show)
 
     def shown(name: str) -> str:
         found = runner.stamp(project.page(name))
@@ -307,11 +304,15 @@ def make(project: Project, values: Mapping[str, Parameters], show: runner.Progre
 
     show.say(runner.summary(outcomes, shown))
     index = project.build / "html" / "index.html"
-    if index.is_file():
+    if built == "not at all":
+        show.say("The book could not be built, for what is said above.")
+        if index.is_file():
+            show.say(f"An older one: {index}")
+    else:
         show.say(f"The book: {index}")
-    if not clean:
+    if built == "with warnings":
         show.say("The book was built with the warnings above.")
-    return 0 if clean and all(one.status != "failed" for one in outcomes) else 1
+    return 0 if built == "clean" and all(one.status != "failed" for one in outcomes) else 1
 
 
 def prepare(project: Project, show: runner.Progress, *, keep: bool = False) -> list[str]:
@@ -428,6 +429,7 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("config-inited", _before_reading, priority=700)  # before the contents are listed
     app.connect("builder-inited", _ship_mathjax)
     app.connect("env-get-outdated", _read_all_together)
+    app.connect("build-finished", _note_finished)
     return {"version": version("humimp"), "parallel_read_safe": True}
 
 
@@ -435,7 +437,9 @@ def _ship_mathjax(app: Any) -> None:
     """Copy MathJax into the book, so that mathematics is shown without a network."""
     spec = importlib.util.find_spec("sphinx-mathjax-offline")
     if not spec or not spec.submodule_search_locations:
-        raise ValueError("MathJax is not installed: run `make env`")
+        raise ValueError(
+            "MathJax is not installed: run `make env`, or pip install sphinx-mathjax-offline"
+        )
     source = Path(spec.submodule_search_locations[0]) / "static" / "mathjax"
     target = Path(app.outdir) / "_static" / "mathjax"
     for part in ("output/chtml/fonts", "input/tex/extensions"):
@@ -444,6 +448,12 @@ def _ship_mathjax(app: Any) -> None:
     # What it would fetch from there, the reading of formulas aloud, is not shipped.
     script = script.replace("https://cdn.jsdelivr.net/npm/", "")
     (target / "tex-chtml.js").write_text(script, "utf-8")
+
+
+def _note_finished(app: Any, error: Exception | None) -> None:
+    """Leave a file for `build` where the build came to its end, be it with warnings."""
+    if error is None:
+        (Project(Path(app.srcdir).parent).build / FINISHED).touch()
 
 
 def _before_reading(app: Any, _config: Any) -> None:
@@ -481,6 +491,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("pages", nargs="*", help="pages (default: all that compute)")
     command.add_argument("--profile", default=PROFILE, help="the runs' profile (%(default)s)")
     asked = parser.parse_args(arguments)
+    for name in FOLDERS:
+        if os.environ.get(name):
+            os.environ[name] = str(Path(os.environ[name]).expanduser().absolute())
     project = Project(Path.cwd())
     show = runner.Progress()
     try:

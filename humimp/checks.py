@@ -1,11 +1,11 @@
 """What may come in: images, labels, models, logits, and what to say when something else does.
 
-Every check returns nothing and raises ``ValueError`` with what was given, what is allowed and
-what to do about it. The checks read their input once, so they may stand in front of every call.
+A check raises ``ValueError`` with what was given, what is allowed and what to do about it. The
+checks read their input once, so they may stand in front of every call.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import Any
 
@@ -60,7 +60,7 @@ def images(images: Tensor, name: str = "images") -> None:
         bad = (~torch.isfinite(images.detach())).flatten(1).any(1).nonzero().flatten().tolist()
         raise ValueError(
             f"{name}: expected values in [0, 1], got NaN or infinite ones "
-            f"in image {_few(bad)} of the batch"
+            f"in image {few(bad)} of the batch"
         )
     if low < 0 or high > 1:
         hint = (
@@ -162,7 +162,7 @@ def model(model: Callable[[Tensor], Tensor]) -> None:
             )
 
 
-def logits(logits: Tensor, labels: Tensor) -> None:
+def logits(logits: Tensor, labels: Tensor, *, again: bool = False) -> None:
     """Check what a model returned.
 
     Parameters
@@ -171,6 +171,9 @@ def logits(logits: Tensor, labels: Tensor) -> None:
         Shape (N, K) with K ≥ 2, finite, before the softmax.
     labels
         Shape (N,), each below K.
+    again
+        Whether the model was asked about such images before, so that what its first answer tells
+        need not be looked for: probabilities in the place of logits, and labels that it lacks.
 
     Raises
     ------
@@ -198,9 +201,11 @@ def logits(logits: Tensor, labels: Tensor) -> None:
     if not finite(values):
         bad = (~torch.isfinite(values)).any(1).nonzero().flatten().tolist()
         raise ValueError(
-            f"model: NaN or infinite logits for image {_few(bad)} of the batch; "
+            f"model: NaN or infinite logits for image {few(bad)} of the batch; "
             "check the model's weights and its input normalisation"
         )
+    if again:  # logits that an attack moves about may happen to add up to 1
+        return
     if bool((values >= 0).all()) and bool(((values.sum(1) - 1).abs() < 1e-3).all()):
         raise ValueError(
             "model: it seems to return probabilities (no value below 0, every row adds up to 1); "
@@ -387,10 +392,11 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _few(indices: list[int]) -> str:
-    """Return the first few of many indices, in words."""
-    shown = ", ".join(map(str, indices[:5]))
-    return shown if len(indices) <= 5 else f"{shown} and {len(indices) - 5} more"
+def few(names: Iterable[Any]) -> str:
+    """Return the first few of many names, for a sentence."""
+    every = [str(name) for name in names]
+    shown = ", ".join(every[:5])
+    return shown if len(every) <= 5 else f"{shown} and {len(every) - 5} more"
 
 
 _images = images  # by another name, for functions with an argument called images

@@ -17,6 +17,14 @@ from humimp.efficientnet_lite import EfficientNetLite2
 #: made for; of ``resnet50_he2016`` the side in the paper, as it was made for 224.
 SIZES = {"mobilenet_v2": 224, "efficientnet_lite2": 260, "resnet50": 224, "resnet50_he2016": 299}
 
+#: What the same classifiers are called in a sentence.
+TITLES = {
+    "mobilenet_v2": "MobileNetV2",
+    "efficientnet_lite2": "EfficientNet-Lite2",
+    "resnet50": "ResNet-50",
+    "resnet50_he2016": "ResNet-50 (He et al. 2016)",
+}
+
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _NORMALISATION = {  # mean and standard deviation of each channel, where they are not ImageNet's
     "efficientnet_lite2": ((127 / 255,) * 3, (128 / 255,) * 3),

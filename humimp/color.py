@@ -10,6 +10,7 @@ is what it is:
 """
 
 import math
+import warnings
 from collections.abc import Callable
 from functools import cache
 
@@ -121,22 +122,63 @@ def color_distance(original: Tensor, images: Tensor) -> Tensor:
     pixels are equal, and there it is 0.
     """
     checks.pair(original, images)
-    return _norm(original, images)
+    return _norm(_lab(original), images)
+
+
+def at(original: Tensor, *, compiled: bool = False) -> "FromOriginal":
+    """Return `color_distance` from these images, which are converted to CIELAB once.
+
+    With ``compiled`` it is a few kernels. The first call takes some twenty seconds then; on a GPU
+    later ones are several times as fast, for CIEDE2000 and its gradient are a thousand small
+    operations. Values are the same up to rounding.
+    """
+    checks.images(original, "original")
+    return FromOriginal(_lab(original), _fused() if compiled else _norm)
+
+
+class FromOriginal:
+    """`color_distance` from fixed images; indices or a mask in brackets keep some of them."""
+
+    def __init__(self, known: Tensor, norm: Callable[[Tensor, Tensor], Tensor]) -> None:
+        self._known, self._norm = known, norm
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Compute the distance of each image, (N, C, H, W) in [0, 1]; shape (N,)."""
+        return self._norm(self._known, images)
+
+    def __getitem__(self, keep: Tensor) -> "FromOriginal":
+        """Keep the images that indices, or a boolean mask of shape (N,), name."""
+        return FromOriginal(self._known[keep], self._norm)
+
+
+def _norm(known: Tensor, images: Tensor) -> Tensor:
+    """Do `color_distance` from CIELAB, without checks."""
+    return _root(_squared(known, _lab(images)).flatten(1).sum(1))
 
 
 @cache
-def fused() -> Callable[[Tensor, Tensor], Tensor]:
-    """Compile `color_distance`, without its checks, into a few kernels.
+def _fused() -> Callable[[Tensor, Tensor], Tensor]:
+    """Compile `_norm`, for where that can be done: it takes a compiler, and Triton on a GPU."""
+    compiled, works = torch.compile(_norm, dynamic=True), True
 
-    The first call takes some twenty seconds. On a GPU later ones are several times as fast, for
-    CIEDE2000 and its gradient are a thousand small operations. Values are the same up to rounding.
-    """
-    return torch.compile(_norm, dynamic=True)
+    def norm(known: Tensor, images: Tensor) -> Tensor:
+        nonlocal works
+        if works:
+            try:
+                return compiled(known, images)
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:
+                works = False
+                warnings.warn(
+                    f"CIEDE2000 could not be compiled ({type(error).__name__}: {error}), and is "
+                    "several times as slow without; install a C compiler, and Triton",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+        return _norm(known, images)
 
-
-def _norm(original: Tensor, images: Tensor) -> Tensor:
-    """Do `color_distance` without checks."""
-    return _root(_squared(_lab(original), _lab(images)).flatten(1).sum(1))
+    return norm
 
 
 def _squared(lab: Tensor, other: Tensor) -> Tensor:

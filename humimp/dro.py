@@ -52,6 +52,7 @@ from humimp import checks, progress, runs
 from humimp import images as pictures
 from humimp import replicates as books
 from humimp.replicates import Trained
+from humimp.rounding import reproducible
 
 Weighting = Literal["normalized", "literal", "sampling"]
 WEIGHTINGS = ("normalized", "literal", "sampling")
@@ -185,6 +186,7 @@ def robust_dataset(
         runs.compare(known["inputs"], inputs, folder)
     if known is not None and known["state"] == "complete":
         done = load(folder)
+        shutil.rmtree(folder / "parts", ignore_errors=True)  # left by a run that died at its end
         return done._replace(
             images=done.images.to(images.device), labels=done.labels.to(images.device)
         )
@@ -225,6 +227,15 @@ def clean(images: Tensor, labels: Tensor, rounds: int = 3) -> RobustDataset:
         torch.zeros(size, dtype=torch.int64),
         torch.arange(len(images)).repeat(times),
     )
+
+
+def weights(n: int, rounds: int) -> Tensor:
+    """Return P of Algorithm 2, by which images are drawn: ((T₁ + 1) N,) in float64.
+
+    It is 1 for the N originals, and (k − 1) N + i for the i-th attack of round k.
+    """
+    made = torch.arange(1, rounds * n + 1, dtype=torch.float64)
+    return torch.cat([torch.ones(n, dtype=torch.float64), made])
 
 
 def load(out: str | os.PathLike[str]) -> RobustDataset:
@@ -284,15 +295,15 @@ def _made(
     pool = clean(images, labels, rounds)
     pool.images[n:] = 0
     pool.round[:] = torch.arange(rounds + 1).repeat_interleave(n)
-    pool.weights[n:] = torch.arange(1, rounds * n + 1)
+    pool.weights[:] = weights(n, rounds)
     model = copy.deepcopy(model).requires_grad_(False)
     device = next(model.parameters()).device
     number = 0
-    with _deterministic(), progress.bar("making attacks", rounds * n) as bar:
+    with reproducible(), progress.bar("making attacks", rounds * n) as bar:
         for k in range(1, rounds + 1):
-            weights = pool.weights[: k * n]
-            drawn = _draw(weights, n, 2, seed, k)
-            factors = _factors(weights, weighting)[drawn]
+            so_far = pool.weights[: k * n]
+            drawn = _draw(so_far, n, 2, seed, k)
+            factors = _factors(so_far, weighting)[drawn]
             for rows in torch.arange(n).split(batch_size):
                 chosen = drawn[rows]
                 x, y = pool.images[chosen].to(device), pool.labels[chosen].to(device)
@@ -411,7 +422,7 @@ def train(
     seed = checks.count(seed, "seed")
     passes = _check_training(model, robust, passes)
     job = _Job(model, robust, learning_rate, passes, batch_size, weighting, mixed_precision)
-    with _deterministic(), progress.bar("training", passes * len(robust.images)) as bar:
+    with reproducible(), progress.bar("training", passes * len(robust.images)) as bar:
         trained = job.train_one(seed, bar.update)
     if not _finite(trained.parameters()):
         raise ValueError(
@@ -521,7 +532,9 @@ def replicates(
         "test_sha256": runs.digest([images, labels]),
         "ids_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest(),
     }
-    sent = data if isinstance(robust, RobustDataset) else Path(robust).absolute()
+    sent: RobustDataset | Path = data
+    if executor is not None and not isinstance(robust, RobustDataset):
+        sent = Path(robust).absolute()
     job = _Job(model, sent, learning_rate, passes, batch_size, weighting, mixed_precision, images)
     return books.run(
         job.train,
@@ -556,7 +569,7 @@ class _Job:
 
     def train(self, seeds: Sequence[int]) -> list[Trained]:
         """Train a model for each seed, all at once if there are several."""
-        with _deterministic():
+        with reproducible():
             if len(seeds) > 1:
                 return self._train_together(seeds)
             model = self.train_one(seeds[0])
@@ -721,11 +734,6 @@ def _device(model: nn.Module) -> torch.device:
 def _precision(mixed: bool, device: torch.device) -> AbstractContextManager[Any]:
     """Compute in bfloat16 where that is safe, if asked to."""
     return torch.autocast(device.type, torch.bfloat16, enabled=mixed)
-
-
-def _deterministic() -> AbstractContextManager[Any]:
-    """Let the GPU compute the same each time."""
-    return torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False)
 
 
 def _identity(model: nn.Module) -> dict[str, str]:

@@ -522,14 +522,14 @@ def _dataset(dataset: Any) -> _Data:
     unfit = [one for one in ids if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", one)]
     if unfit:
         raise ValueError(
-            f"ids: {runs.few(unfit)} cannot name a file; "
+            f"ids: {checks.few(unfit)} cannot name a file; "
             "use letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 200"
         )
     times = Counter(one.lower() for one in ids)
     doubles = [one for one in ids if times[one.lower()] > 1]
     if doubles:
         raise ValueError(
-            f"ids: {runs.few(list(dict.fromkeys(doubles)))} given more than once (small and "
+            f"ids: {checks.few(list(dict.fromkeys(doubles)))} given more than once (small and "
             "capital letters count as the same, as on some disks); make them unique"
         )
     return _Data(images.detach(), labels.detach(), ids)

@@ -21,6 +21,9 @@ COSTS: dict[str, Callable[[], Any]] = {
     "PieAPP": costs.PieAPP,
 }
 
+#: What the same ground costs are called in a sentence.
+TITLES = {name: name for name in COSTS} | {"SSIM": "1 − SSIM", "HaarPSI": "1 − HaarPSI"}
+
 #: Digits are recognised by a network that this module builds and trains.
 DIGITS = "digits"
 
@@ -74,17 +77,8 @@ def by_country(
     checks.count(n_test, "n_test", low=1)
     checks.count(seed, "seed")
     if images not in (DIGITS, "imagenet1000"):
-        found = datasets.geo(images, size=size, unknown="exclude")
-        if n_train + n_test > len(found.ids):
-            raise ValueError(
-                f"images: {n_train} to train on and {n_test} to test on were asked for, and "
-                f"{images} has {len(found.ids)} whose country is known; take fewer"
-            )
-        order = torch.randperm(len(found.ids), generator=torch.Generator().manual_seed(seed))
-        return Images(
-            _take(found, order[:n_train].tolist()),
-            _take(found, order[n_train : n_train + n_test].tolist()),
-        )
+        found = datasets.geo(images, size, n_train + n_test, seed=seed, unknown="exclude")
+        return Images(_take(found, slice(n_train)), _take(found, slice(n_train, None)))
     if images == DIGITS:
         first, second = datasets.digits("train", n_train), datasets.digits("test", n_test)
     else:
@@ -95,13 +89,13 @@ def by_country(
     return Images(simulate(first, seed=2 * seed), simulate(second, seed=2 * seed + 1))
 
 
-def _take(found: GeoDataset, rows: list[int]) -> GeoDataset:
+def _take(found: GeoDataset, rows: slice) -> GeoDataset:
     """Return some of the images of a data set."""
     return GeoDataset(
         found.images[rows],
         found.labels[rows],
-        [found.ids[row] for row in rows],
-        [found.countries[row] for row in rows],
+        found.ids[rows],
+        found.countries[rows],
         found.planted[rows],
         found.excluded,
     )
@@ -218,11 +212,22 @@ def theta0(
     -------
     nn.Module
         In evaluation mode; no parameter requires a gradient.
+
+    Raises
+    ------
+    ValueError
+        The file at ``path`` is damaged or holds another network.
     """
     digits = images == DIGITS
     model = digits_network() if digits else classifiers.load(classifier, device, fold=False)
     if path is not None and path.exists():
-        model.load_state_dict(safetensors.torch.load(path.read_bytes()))
+        try:
+            model.load_state_dict(safetensors.torch.load(path.read_bytes()))
+        except (safetensors.SafetensorError, RuntimeError) as error:
+            raise ValueError(
+                f"{path}: damaged, or the weights of another network; delete it, and it is trained "
+                "anew"
+            ) from error
         return model.eval().requires_grad_(False)
     if digits:
         model = classifiers.train(

@@ -71,13 +71,15 @@ def income(path: str | os.PathLike[str] | None = None) -> pd.DataFrame:
         raise ValueError(f"{source}: no column {', '.join(missing)}; the first line names them")
     twice = table["country"][table["country"].duplicated()].tolist()
     if twice:
-        raise ValueError(f"{source}: {_few(twice)} given more than once; keep one line for each")
+        raise ValueError(
+            f"{source}: {checks.few(twice)} given more than once; keep one line for each"
+        )
     gdp = pd.to_numeric(table["gdp"], errors="coerce")
     bad = (gdp.isna() & table["gdp"].notna()) | (gdp <= 0) | np.isinf(gdp)
     if bad.any():
         raise ValueError(
-            f"{source}: GDP per capita of {_few(table['country'][bad].tolist())} is not a positive "
-            "number; give US$ per head with a decimal point, or leave it empty"
+            f"{source}: GDP per capita of {checks.few(table['country'][bad].tolist())} is not a "
+            "positive number; give US$ per head with a decimal point, or leave it empty"
         )
     return table.assign(gdp=gdp).set_index("country")
 
@@ -102,7 +104,7 @@ class Countries(NamedTuple):
             text += f", of which {_count(ones, 'country')} with a single image"
         parts = []
         for reason, group in self.excluded.groupby("reason", sort=False):
-            whose = f" of {_few(group['country'])}" if group["country"].all() else ""
+            whose = f" of {checks.few(group['country'])}" if group["country"].all() else ""
             parts.append(f"{_count(group['n'].sum(), 'image')}{whose} ({reason!s})")
         return f"{text}. Left out: {'; '.join(parts) or 'nothing'}."
 
@@ -210,7 +212,7 @@ def _check_records(records: pd.DataFrame) -> "pd.Series[bool]":
     if "id" in records and records["id"].duplicated().any():
         twice = records["id"][records["id"].duplicated()].unique().tolist()
         raise ValueError(
-            f"records: image {_few(twice)} comes more than once; "
+            f"records: image {checks.few(twice)} comes more than once; "
             "keep one row per image (of one attack, where there are several)"
         )
     _check_correct(records["correct"], "records: correct")
@@ -222,7 +224,7 @@ def _check_correct(correct: "pd.Series[Any]", name: str) -> None:
     strange = correct[~correct.isin([True, False])]
     if len(strange):
         raise ValueError(
-            f"{name} must be true or false, got {_few(strange.unique().tolist())}; "
+            f"{name} must be true or false, got {checks.few(strange.unique().tolist())}; "
             "compare the predicted label with the true one"
         )
 
@@ -476,7 +478,7 @@ def permutation_p_value(
         As :func:`slope`; or if ``n`` or the numbers of correct images are not whole.
     """
     accuracy, log_gdp, n = _check_countries(countries)
-    _check_size(size)
+    checks.count(size, "size", low=1)
     whole, correct = n.astype(int), np.rint(n * accuracy).astype(int)
     if (whole != n).any() or not np.allclose(correct, n * accuracy, atol=1e-6):
         raise ValueError("countries: n and n · accuracy must be whole numbers of images")
@@ -508,15 +510,17 @@ def _check_countries(countries: pd.DataFrame) -> tuple[Array, Array, Array]:
         )
     codes = countries.get("country", pd.Series(range(len(countries))))
     if codes.duplicated().any():
-        raise ValueError(f"countries: {_few(codes[codes.duplicated()].tolist())} comes twice")
+        raise ValueError(f"countries: {checks.few(codes[codes.duplicated()].tolist())} comes twice")
     accuracy, log_gdp, n = (countries[column].to_numpy(dtype=float) for column in columns)
     if not all(np.isfinite(values).all() for values in (accuracy, log_gdp, n)):
         bad = codes[~np.isfinite(accuracy + log_gdp + n)].tolist()
         raise ValueError(
-            f"countries: {_few(bad)} has a value that is missing or infinite; leave it out"
+            f"countries: {checks.few(bad)} has a value that is missing or infinite; leave it out"
         )
     if (n < 1).any():
-        raise ValueError(f"countries: {_few(codes[n < 1].tolist())} has no images; leave it out")
+        raise ValueError(
+            f"countries: {checks.few(codes[n < 1].tolist())} has no images; leave it out"
+        )
     if ((accuracy < 0) | (accuracy > 1)).any():
         raise ValueError(
             f"countries: accuracy must be in [0, 1], got {accuracy.min():g} to {accuracy.max():g}; "
@@ -762,7 +766,7 @@ def simulated_countries(
     known = (income() if gdp is None else gdp).reindex(list(SIMULATED))
     if known["gdp"].isna().any():
         raise ValueError(
-            f"gdp: no GDP per capita of {_few(known.index[known['gdp'].isna()])}; "
+            f"gdp: no GDP per capita of {checks.few(known.index[known['gdp'].isna()])}; "
             "the simulated geography needs it of every country in SIMULATED"
         )
     shares = np.array([paper.SHARE_US, paper.SHARE_UK, *[0.0] * (len(SIMULATED) - 2)]) / 100
@@ -861,7 +865,7 @@ def rejection_rates(
     right = right.astype(float)
     g, n = (countries[column].to_numpy(dtype=float) for column in ("log_gdp", "n"))
     _check_countries(countries.assign(accuracy=np.linspace(0, 1, len(n))))
-    _check_size(size)
+    checks.count(size, "size", low=1)
     generator = np.random.default_rng(seed)
     accuracies = np.empty((size, len(n)))
     for row in accuracies:
@@ -870,10 +874,9 @@ def rejection_rates(
     critical = stats.f.isf(level, 1, len(n) - 2)
     rows = {}
     for covariance in COVARIANCES:
-        rate = (f_statistics(accuracies, g, n, covariance=covariance) > critical).mean()
+        rejected = f_statistics(accuracies, g, n, covariance=covariance) > critical
         betas = slopes(accuracies, g, n, covariance=covariance)
-        error = np.sqrt(rate * (1 - rate) / size)
-        rows[covariance] = (rate, error, betas.mean(), betas.std())
+        rows[covariance] = (*_rate(rejected), betas.mean(), betas.std())
     columns = ["rate", "error", "beta", "spread"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     return table.rename_axis("covariance")
@@ -1027,18 +1030,6 @@ def _deal(countries: pd.DataFrame, generator: np.random.Generator) -> NDArray[np
     dealt = np.empty_like(places)
     dealt[generator.permutation(len(places))] = places
     return dealt
-
-
-def _check_size(size: int) -> None:
-    if size < 1:
-        raise ValueError(f"size: at least one draw is needed, got {size}; e.g. 2000")
-
-
-def _few(names: Iterable[Any]) -> str:
-    """Return the first few of many names, for a sentence."""
-    every = [str(name) for name in names]
-    shown = ", ".join(every[:5])
-    return shown if len(every) <= 5 else f"{shown} and {len(every) - 5} more"
 
 
 def _count(number: Any, noun: str) -> str:

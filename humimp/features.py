@@ -17,6 +17,7 @@ anything else  must be named                                          the caller
 =============  =====================================================  =====================
 """
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -85,12 +86,15 @@ class Features(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return φ, shape (N, D)."""
         found: dict[str, list[Any]] = {layer: [] for layer in self.layers}
+        thread = threading.get_ident()  # another one may be using the same network
 
         def keep(layer: str) -> Any:
-            # cloned, because the next part of the network may work in place
-            return lambda module, given, output: found[layer].append(
-                output.clone() if isinstance(output, Tensor) else output
-            )
+            def hook(module: nn.Module, given: Any, output: Any) -> None:
+                if threading.get_ident() == thread:
+                    # cloned, because the next part of the network may work in place
+                    found[layer].append(output.clone() if isinstance(output, Tensor) else output)
+
+            return hook
 
         parts = dict(self.network.named_modules())
         handles = [parts[layer].register_forward_hook(keep(layer)) for layer in self.layers]

@@ -249,13 +249,13 @@ def gdp(year: int = 2020, path: str | os.PathLike[str] | None = None) -> pd.Data
     table = table[table["year"] == year]
     twice = table["country"][table["country"].duplicated()].tolist()
     if twice:
-        raise ValueError(f"{source}: {_few(twice)} given more than once for {year}")
+        raise ValueError(f"{source}: {checks.few(twice)} given more than once for {year}")
     figures = pd.to_numeric(table["gdp"], errors="coerce")
     bad = table["gdp"].ne("") & ~((figures > 0) & np.isfinite(figures))
     if bad.any():
         raise ValueError(
-            f"{source}: GDP per capita of {_few(table['country'][bad].tolist())} in {year} is not "
-            "a positive number; give US$ per head with a decimal point, or leave it empty"
+            f"{source}: GDP per capita of {checks.few(table['country'][bad])} in {year} is "
+            "not a positive number; give US$ per head with a decimal point, or leave it empty"
         )
     return table.assign(gdp=figures).set_index("country")
 
@@ -562,7 +562,7 @@ def probability(
     unknown = sorted(set(countries) - set(known.index))
     if unknown:
         raise ValueError(
-            f"countries: no GDP per capita is known of {_few(unknown)}; leave them out, "
+            f"countries: no GDP per capita is known of {checks.few(unknown)}; leave them out, "
             "or give a table that has it (humimp.fairness.income)"
         )
     level = np.log(known.loc[list(countries)].to_numpy(dtype=float))
@@ -661,7 +661,7 @@ def simulate(
     Parameters
     ----------
     dataset
-        Images, labels and ids, as from `humimp.datasets`; at least 275 with the default minimum.
+        Images, labels and ids, as from `humimp.datasets`; at least 266 with the default minimum.
     strength, gradient
         As in :func:`plant`. With either at 0 there is no bias to find.
     seed
@@ -703,9 +703,3 @@ def simulate(
 def _image(levels: Tensor) -> Tensor:
     """Return the image that has these levels, 0 to 255."""
     return images.from_uint8(levels.to(torch.uint8), levels.dtype)
-
-
-def _few(names: list[str]) -> str:
-    """Return the first few of many names, for a sentence."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

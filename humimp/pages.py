@@ -81,8 +81,8 @@ class Project:
 
     @property
     def runs(self) -> Path:
-        """Folder of your runs' records."""
-        return Path(os.environ.get(RUNS_VARIABLE) or self.root / "runs").expanduser().absolute()
+        """Folder of your runs' records; a relative one counts from the project's folder."""
+        return self.root.absolute() / Path(os.environ.get(RUNS_VARIABLE) or "runs").expanduser()
 
     def names(self) -> list[str]:
         """Names of the computed pages, in the order of the table of contents."""
@@ -181,7 +181,7 @@ class Page:
         return {name: parameter.default for name, parameter in self.parameters.items()}
 
     def numbers(self, given: Mapping[str, Any]) -> Parameters:
-        """Read numbers out of text where the default is a float: to YAML 1.1, 1e-3 is text."""
+        """Make floats where the default is one: of integers, and of text (to YAML 1.1, 1e-3 is)."""
         return {name: _number(value, self.defaults.get(name)) for name, value in given.items()}
 
     def check(self, given: Mapping[str, Any]) -> None:
@@ -230,7 +230,8 @@ class Page:
 
         It is another one whenever records could differ: for other parameters, other code in the
         page or in the computing modules of the package, other data in it, or other pinned
-        packages. Prose, comments and figures may change without making records worthless.
+        packages. Prose, comments, docstrings and figures may change without making records
+        worthless.
         """
         if values.get("run") == "reference":
             return self.reference
@@ -356,9 +357,11 @@ def _parameters(source: str, file: Path) -> dict[str, Parameter]:
 
 
 def _number(value: Any, default: Any) -> Any:
-    """Read a number out of text if the default is a float, or out of a list's if it holds them."""
+    """Make a float of a value if the default is one, or of a list's values if it holds them."""
     if isinstance(value, list) and isinstance(default, list) and default:
         return [_number(item, default[0]) for item in value]
+    if isinstance(value, int) and not isinstance(value, bool) and isinstance(default, float):
+        return float(value)
     if isinstance(value, str) and isinstance(default, float):
         try:
             found = float(value)
@@ -390,11 +393,16 @@ def _computes(cell: nbformat.NotebookNode) -> bool:
 
 
 def _tree(source: str) -> str:
-    """Code without its layout and comments; code that cannot be parsed as it is."""
+    """Code without layout, comments and docstrings; code that cannot be parsed as it is."""
     try:
-        return ast.dump(ast.parse(source))
+        tree = ast.parse(source)
     except SyntaxError:
         return source
+    for node in ast.walk(tree):
+        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
 
 
 def _sources() -> list[Path]:

@@ -12,9 +12,10 @@ as it has them, the second last, each whole or not at all.
 
 import io
 import os
+import pickle
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -108,7 +109,10 @@ def run(
         return _joined(_parts(folder, seeds), seeds)
     with runs.alone(folder, known):
         parts = _parts(folder, seeds)
-        groups = [seeds[start : start + together] for start in range(0, len(seeds), together)]
+        # What is added to a folder that was complete leaves the groups alone that there were.
+        more = known is not None and known["state"] == "complete"
+        grouped = [seed for seed in seeds if not (more and seed in parts)]
+        groups = [grouped[start : start + together] for start in range(0, len(grouped), together)]
         todo = [group for group in groups if not all(seed in parts for seed in group)]
         session = runs.Session(
             folder, known, settings, inputs, ("models", "parts"), **dict(about or {}), replicates=0
@@ -184,7 +188,26 @@ def _each(
         for group in groups:
             yield group, train(group)
         return
-    yield from executors.as_they_come(executor, train, ((group, (group,)) for group in groups))
+    if not isinstance(executor, ProcessPoolExecutor):
+        yield from executors.as_they_come(executor, train, ((group, (group,)) for group in groups))
+        return
+    packed = pickle.dumps(train)
+    calls = ((group, (packed, group)) for group in groups)
+    for group, done in executors.as_they_come(executor, _in_process, calls):
+        yield group, pickle.loads(done)
+
+
+def _in_process(packed: bytes, seeds: Sequence[int]) -> bytes:
+    """Train in another process.
+
+    Bytes go there and back, because a process keeps a file open for each tensor that it is sent.
+    """
+    train: Callable[[Sequence[int]], Sequence[Trained]] = pickle.loads(packed)
+    done = [
+        Trained({name: value.cpu() for name, value in one.state.items()}, one.predicted)
+        for one in train(seeds)
+    ]
+    return pickle.dumps(done)
 
 
 def _write(
@@ -230,7 +253,7 @@ def _joined(parts: Mapping[int, pd.DataFrame], seeds: Sequence[int]) -> pd.DataF
     diverged = [str(seed) for seed in seeds if parts[seed]["diverged"].any()]
     if diverged:
         warnings.warn(
-            f"{len(diverged)} of {len(seeds)} replicates diverged (seeds {runs.few(diverged)}): "
+            f"{len(diverged)} of {len(seeds)} replicates diverged (seeds {checks.few(diverged)}): "
             "they predict nothing, and are marked in the column diverged",
             RuntimeWarning,
             stacklevel=3,

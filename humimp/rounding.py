@@ -5,6 +5,7 @@ makes them several times as fast. What lies at the boundary of a class can be on
 then, and finite differences drown.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -15,6 +16,8 @@ import torch
 Rounding = Literal["ieee", "tf32"]
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_turn = threading.RLock()
 
 
 @contextmanager
@@ -41,6 +44,27 @@ def rounding(convolutions: Rounding = "ieee", products: Rounding = "ieee") -> It
     finally:
         for switch, old in zip(switches, before, strict=True):
             switch.fp32_precision = old
+
+
+@contextmanager
+def reproducible() -> Iterator[None]:
+    """Let cuDNN compute the same each time, for one thread of this process at a time.
+
+    What decides how a GPU computes, here and in `rounding`, are switches of the whole process: one
+    piece of work must not put them back while another goes on. Where no GPU is in use, nothing is
+    done and nobody waits.
+    """
+    if not torch.cuda.is_initialized():
+        yield
+        return
+    cudnn: Any = torch.backends.cudnn
+    with _turn:
+        before = cudnn.deterministic, cudnn.benchmark
+        cudnn.deterministic, cudnn.benchmark = True, False
+        try:
+            yield
+        finally:
+            cudnn.deterministic, cudnn.benchmark = before
 
 
 def in_full(function: Callable[P, T]) -> Callable[P, T]:

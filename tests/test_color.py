@@ -251,15 +251,45 @@ def test_bad_input():
             color.ciede2000(one, other)
 
 
+def test_from_fixed_images_it_is_the_same():
+    one, other = pictures(), pictures().flip(0)
+    known, wanted = color.at(one), color.color_distance(one, other)
+    assert torch.equal(known(other), wanted)
+    rows = torch.tensor([2, 0])
+    assert torch.equal(known[rows](other[rows]), wanted[rows])
+    assert torch.equal(known[wanted > wanted.mean()](other[wanted > wanted.mean()]),
+                       wanted[wanted > wanted.mean()])  # fmt: skip
+    with pytest.raises(ValueError, match=r"original: .*\[0, 1\]"):
+        color.at(255 * one)
+
+
+def test_where_nothing_can_be_compiled_it_goes_on_without(monkeypatch):
+    def compiler(function, **options):
+        def broken(*given):
+            raise RuntimeError("there is no C compiler")
+
+        return broken
+
+    monkeypatch.setattr(torch, "compile", compiler)
+    color._fused.cache_clear()
+    one, other = pictures(), pictures().flip(0)
+    distance = color.at(one, compiled=True)
+    with pytest.warns(RuntimeWarning, match=r"could not be compiled .*no C compiler.*; install"):
+        found = distance(other)
+    assert torch.equal(found, color.color_distance(one, other))
+    assert torch.equal(distance(other), found)  # said once
+    color._fused.cache_clear()
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_compiled_on_a_gpu_it_is_the_same():
     one = torch.rand(3, 3, 20, 30, generator=torch.Generator().manual_seed(0)).cuda()
     other = (one + 0.02 * torch.randn_like(one)).clamp(0, 1)
     for n in (3, 2):  # the number of images may change
         found = []
-        for distance in (color.color_distance, color.fused()):
+        for compiled in (False, True):
             x = other[:n].clone().requires_grad_()
-            value = distance(one[:n], x)
+            value = color.at(one[:n], compiled=compiled)(x)
             found.append((value.detach(), *torch.autograd.grad(value.sum(), x)))
         (value, slope), (fused, fused_slope) = found
         torch.testing.assert_close(fused, value, rtol=1e-5, atol=0)

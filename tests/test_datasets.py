@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from humimp import checks, datasets, images, progress, weights
+from humimp import attacks, checks, datasets, evaluate, images, progress, weights
 
 VARIABLE = datasets.VARIABLE
 OWN_DATA = os.environ.get(VARIABLE, "")
@@ -233,7 +233,7 @@ def test_a_damaged_image_is_named_and_stays(fault, place, listed, cache, tmp_pat
     bad = folder / "p2.png"
     bad.write_bytes(png(picture(9)) if fault == "other" else png(listed["p2"])[:-40])
     content = bad.read_bytes()
-    with pytest.raises(ValueError, match=rf"{bad}.*(Fetch it again|get the file again)"):
+    with pytest.raises(ValueError, match=rf"{bad}.*(Delete it and run again|get the file again)"):
         datasets.imagenet1000(size=12)
     assert bad.read_bytes() == content
     assert len(datasets.imagenet1000(2, size=12).ids) == 2
@@ -447,6 +447,37 @@ def test_unknown_countries_are_errors_or_counted(tmp_path):
         datasets.geo(manifest, unknown="ignore")
 
 
+def test_a_seed_gives_the_images_of_a_manifest_in_a_random_order(tmp_path):
+    names = [f"{number}.png" for number in range(6)]
+    for name in names:
+        put(tmp_path, name)
+    rows = [(name, "1", "" if name == "3.png" else "USA") for name in names]
+    manifest = listed_by_country(tmp_path, *rows)
+    orders = [datasets.geo(manifest, 9, seed=seed, unknown="exclude").ids for seed in range(5)]
+    assert len(set(map(tuple, orders))) > 1
+    assert all(sorted(order) == ["0", "1", "2", "4", "5"] for order in orders)
+    some = datasets.geo(manifest, 9, 2, seed=4, unknown="exclude")
+    assert some.ids == orders[4][:2]
+    one_by_one = [images.load(tmp_path / f"{name}.png", 9) for name in some.ids]
+    assert torch.equal(some.images, torch.stack(one_by_one))
+
+
+def test_ids_are_fit_for_files_and_differ_in_more_than_case(tmp_path):
+    put(tmp_path, "golden retriever/IMG (1).png")
+    put(tmp_path, "tench/_2.png")
+    found = datasets.folder(tmp_path, 9)
+    assert found.ids == ["golden-retriever__IMG-1", "tench___2"]
+    given = found._replace(labels=found.labels % 8)
+    evaluate.run(
+        attacks.no_attack, lambda x: x.flatten(1)[:, :8] - 1, given,
+        out=tmp_path / "run", about={"classifier": "the first eight values"},
+    )  # fmt: skip
+    put(tmp_path, "tench/a.png")
+    put(tmp_path, "tench/A.jpg")
+    with pytest.raises(ValueError, match=r"would both be called 'tench__[aA]': rename"):
+        datasets.folder(tmp_path, 9)
+
+
 def test_manifests_that_cannot_be_used(tmp_path):
     put(tmp_path, "a.png")
     with pytest.raises(FileNotFoundError, match=r"There is no manifest .*nothing\.csv"):
@@ -470,8 +501,10 @@ def test_manifests_that_cannot_be_used(tmp_path):
     manifest = listed_by_country(tmp_path, ("a.png", "2", "USA"))
     with pytest.raises(ValueError, match=r"manifest\.csv, line 2: there is no class 2; the cl"):
         datasets.geo(manifest, classes=["no", "yes"])
-    with pytest.raises(ValueError, match="n: expected a whole number from 1 to 1, got 2"):
+    with pytest.raises(ValueError, match=r"n: 2 images .* has 1 whose country is known; take few"):
         datasets.geo(manifest, n=2)
+    with pytest.raises(ValueError, match="n: expected a whole number from 1 to 1, got 0"):
+        datasets.geo(manifest, n=0)
     for row in (("a.png", "", "USA"), ("", "1", "USA")):
         with pytest.raises(ValueError, match=r"line 2 lacks a path or a label: give both"):
             datasets.geo(listed_by_country(tmp_path, row))

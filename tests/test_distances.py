@@ -115,6 +115,19 @@ def test_dists_does_not_resize_large_images(official):
     torch.testing.assert_close(LEARNED["dists"](image, other), expected, atol=1e-6, rtol=0)
 
 
+def test_dists_keeps_its_kernels_while_dtype_and_device_stay(pairs):
+    """Another thread may be computing with them."""
+    dists = distances.DISTS()
+    dists(*pairs)
+    pools = [one for one in dists._loss.model if isinstance(one, distances.L2Pool2d)]
+    kernels = [pool.kernel for pool in pools]
+    dists(*pairs)
+    assert kernels
+    assert all(pool.kernel is kernel for pool, kernel in zip(pools, kernels, strict=True))
+    dists(*(each.double() for each in pairs))
+    assert all(pool.kernel.dtype == torch.float64 for pool in pools)
+
+
 def test_the_scale_of_dists_weights_does_not_matter(pairs):
     state = {key: 3 * value for key, value in weights.load("dists").items()}
     scaled = distances._DISTS(distances._features("vgg"), **state)

@@ -348,8 +348,16 @@ def test_a_complete_data_set_is_read_not_made(tmp_path):
     CALLS.clear()
     one = made(out=tmp_path, attack=counted)
     assert CALLS == [3, 3, 1, 3, 3, 1]
+    (tmp_path / "parts").mkdir()  # as if it had been killed just before its end
     assert same(made(out=tmp_path, attack=counted), one)
     assert len(CALLS) == 6
+    assert not (tmp_path / "parts").exists()
+
+
+def test_weights_are_those_of_the_listing():
+    n, rounds = 3, 2
+    listed = [1.0] * n + [(k - 1) * n + i for k in (1, 2) for i in (1, 2, 3)]
+    assert dro.weights(n, rounds).tolist() == listed
 
 
 class Stop(BaseException):

@@ -255,7 +255,7 @@ sys.path.insert(0, sys.argv[1])
 import test_evaluate as here
 
 root = Path(sys.argv[2])
-here.evaluate.runs._git = lambda: (None, None)  # slow, and no matter here
+here.evaluate.runs.checkout = lambda: (None, None)  # slow, and no matter here
 Image.init()  # once, and not in every child
 here.evaluate._checkpoints()
 log = root / "attacked"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -86,7 +87,7 @@ def test_a_manifest_is_divided_by_chance_and_keeps_its_real_countries(manifest: 
 
 
 def test_too_few_images_and_bad_numbers_are_refused(manifest: Path) -> None:
-    with pytest.raises(ValueError, match=r"4 to train on and 2 .* 5 whose country is known; take"):
+    with pytest.raises(ValueError, match=r"n: 6 images .* 5 whose country is known; take"):
         by_country(str(manifest), n_train=4, n_test=2, size=9)
     with pytest.raises(ValueError, match="n_train: expected a whole number ≥ 1, got 0"):
         by_country("digits", n_train=0, n_test=300)
@@ -127,6 +128,12 @@ def test_theta0_is_written_once_and_read_from_then_on(tmp_path: Path) -> None:
     train = by_country("digits", n_train=275, n_test=275).train
     file = tmp_path / "folder" / "theta0.safetensors"
     made = theta0("digits", train, epochs=1, path=file)
+    good = file.read_bytes()
+    for bad in (good[:99], safetensors.torch.save({"another": torch.zeros(2)})):
+        file.write_bytes(bad)
+        with pytest.raises(ValueError, match=rf"{file}: damaged, or .*another network; delete it"):
+            theta0("digits", train, epochs=1, path=file)
+    file.write_bytes(good)
     stamp = file.read_bytes()
     again = theta0("digits", train, epochs=3, path=file)  # read, so not trained for 3
     assert equal(made, again)

@@ -689,9 +689,9 @@ def test_simulated_geography_refuses() -> None:
     for strange, named in ((np.full(300, np.nan), "nan"), (np.linspace(0, 1, 300), "0.003")):
         with pytest.raises(ValueError, match=f"correct must be true or false, got {named}.*; comp"):
             fairness.rejection_rates(strange, frame)
-    with pytest.raises(ValueError, match="size: at least one draw is needed, got 0"):
+    with pytest.raises(ValueError, match="size: expected a whole number ≥ 1, got 0"):
         fairness.rejection_rates(np.ones(300), frame, size=0)
-    with pytest.raises(ValueError, match="size: at least one draw is needed, got 0"):
+    with pytest.raises(ValueError, match="size: expected a whole number ≥ 1, got 0"):
         fairness.permutation_p_value(example(), size=0)
 
 

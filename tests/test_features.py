@@ -1,6 +1,8 @@
 """NPTM's features: the distance written out place by place, and networks whose layers are named."""
 
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -54,6 +56,26 @@ def small(seed=0, channels=3, inplace=False):
 def pictures(n, seed=0, channels=3, side=8):
     generator = torch.Generator().manual_seed(seed)
     return torch.rand(n, channels, side, side, generator=generator, dtype=torch.float64)
+
+
+def test_passes_of_other_threads_are_not_seen():
+    network, x = small(), pictures(2)
+    wanted = features.of(network, "0")(x)
+    inside, go = threading.Event(), threading.Event()
+
+    def wait(module, given):
+        if threading.current_thread() is not threading.main_thread():
+            inside.set()
+            go.wait(10)
+
+    handle = network[4].register_forward_pre_hook(wait)
+    with ThreadPoolExecutor(1) as pool:
+        one = pool.submit(features.of(network, "0"), x)
+        assert inside.wait(10)
+        network(pictures(3))  # while the other one's hooks are there
+        go.set()
+        assert torch.equal(one.result(), wanted)
+    handle.remove()
 
 
 # --- AlexNet ---

@@ -2,10 +2,12 @@
 
 import copy
 import json
+import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -164,6 +166,20 @@ def test_in_float32_slopes_are_the_same_within_the_tolerance(tmp_path):
     assert found[0].std() > 1e-3
 
 
+def test_processes_send_no_tensors(alone, tmp_path, monkeypatch):
+    """Each would be an open file, in the one that sends and in the one that receives."""
+    out, wanted = alone
+    sent = []
+    reduce = torch.multiprocessing.reductions.reduce_storage
+    patched = lambda storage: sent.append(storage) or reduce(storage)  # noqa: E731
+    monkeypatch.setitem(ForkingPickler._extra_reducers, torch.UntypedStorage, patched)
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as executor:
+        found = train(tmp_path, together=2, executor=executor)
+    pd.testing.assert_frame_equal(found, wanted)
+    assert distance(state(tmp_path, 3), state(out, 3)) < 1e-12
+    assert not sent
+
+
 def test_workers_may_read_the_data_set_themselves(alone, tmp_path):
     images, labels = robust().images, robust().labels
     options = {"learning_rate": 0.05, "rounds": 1, "out": tmp_path / "set"}
@@ -293,7 +309,14 @@ def test_what_is_done_is_not_done_again_and_more_seeds_can_follow(tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr(dro._Job, "train", None)
         pd.testing.assert_frame_equal(train(tmp_path, seeds=[7, 5]), first)
-    more = train(tmp_path, seeds=[7, 5, 6], together=1)
+    groups = []
+    with monkeypatch.context() as patch:
+        once = dro._Job.train
+        patch.setattr(
+            dro._Job, "train", lambda job, seeds: groups.append(seeds) or once(job, seeds)
+        )
+        more = train(tmp_path, seeds=[7, 5, 6])
+    assert groups == [[6]]
     pd.testing.assert_frame_equal(more[more["replicate"] != 6], first)
     loaded = replicates.load(tmp_path)
     assert loaded["replicate"].unique().tolist() == [5, 6, 7]

@@ -1,12 +1,15 @@
 """Switches of a GPU, which can be set and read without one."""
 
 import inspect
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
 from humimp import attacks, distances, runs
-from humimp.rounding import in_full, rounding
+from humimp.rounding import in_full, reproducible, rounding
 
 
 def switches() -> tuple[str, str]:
@@ -46,6 +49,42 @@ def test_switches_are_left_alone_where_no_gpu_is_in_use(monkeypatch):
     before = switches()
     with rounding():
         assert switches() == before
+
+
+@pytest.mark.usefixtures("gpu")
+def test_cudnn_repeats_itself_for_a_while_whatever_else_is_set():
+    cudnn, before = torch.backends.cudnn, (torch.backends.cudnn.deterministic, switches())
+    with rounding(), reproducible():  # PyTorch's own cudnn.flags() refuses this mixture
+        assert (cudnn.deterministic, cudnn.benchmark, switches()) == (True, False, ("ieee", "ieee"))
+        with reproducible():
+            pass
+        assert cudnn.deterministic
+    assert (cudnn.deterministic, switches()) == before
+
+
+@pytest.mark.usefixtures("gpu")
+def test_one_thread_waits_until_another_has_put_the_switches_back():
+    inside, go = threading.Event(), threading.Event()
+
+    def first():
+        with reproducible():
+            inside.set()
+            go.wait(5)
+
+    def second():
+        with reproducible():
+            return torch.backends.cudnn.deterministic
+
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(first)
+        assert inside.wait(5)
+        other = pool.submit(second)
+        time.sleep(0.05)
+        assert not other.done()
+        go.set()
+        one.result()
+        assert other.result()
+    assert not torch.backends.cudnn.deterministic
 
 
 @pytest.mark.usefixtures("gpu")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from humimp import checks
-from humimp.attacks._steps import FEATURES, Model, derive, lost, margin
+from humimp.attacks._steps import FEATURES, Model, derive, fooled, lost
 from humimp.attacks._steps import begin as check
 
 Features = Callable[[Tensor], Tensor]
@@ -59,10 +59,8 @@ def begin(
     checks.number(h, "h", above=0)
     checks.number(noise, "noise", low=0)
     adversarial = images.detach().clone()
+    active = (~fooled(model, adversarial, labels, 0.0, targeted)).nonzero()[:, 0]
     with torch.no_grad():
-        logits = model(adversarial)
-        checks.logits(logits, labels)
-        active = (margin(logits, labels, targeted) <= 0).nonzero()[:, 0]
         reference = embed(features, adversarial)
     if generator is None:
         generator = torch.Generator().manual_seed(0)

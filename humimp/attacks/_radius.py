@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from humimp import checks
-from humimp.attacks._steps import Model, ask, derive, loss
+from humimp.attacks._steps import Model, ask, derive, length, loss
 from humimp.images import Validation, validate
 
 
@@ -59,10 +59,10 @@ def step(images: Tensor, direction: Tensor, l2: float, how: Validation) -> Tenso
         return validate(start + scale[:, None, None, None] * way, how)
 
     def far_enough(scale: Tensor) -> Tensor:
-        return _length(at(scale) - start) >= l2
+        return length(at(scale) - start) >= l2
 
     end = validate(torch.where(way == 0, start, (way > 0).double()), how)
-    reachable = _length(end - start) > l2
+    reachable = length(end - start) > l2
     low, high = torch.zeros_like(end[:, 0, 0, 0]), torch.full_like(end[:, 0, 0, 0], l2)
     while bool((reachable & ~far_enough(high)).any()):
         high = torch.where(far_enough(high), high, 2 * high)
@@ -71,15 +71,10 @@ def step(images: Tensor, direction: Tensor, l2: float, how: Validation) -> Tenso
         far = far_enough(middle)
         low, high = torch.where(far, low, middle), torch.where(far, middle, high)
     below, above = at(low), at(high)
-    near = l2 - _length(below - start) < _length(above - start) - l2
+    near = l2 - length(below - start) < length(above - start) - l2
     found = torch.where(near[:, None, None, None], below, above)
     found = torch.where(reachable[:, None, None, None], found, end)
     return validate(found.to(images.dtype), how)
-
-
-def _length(difference: Tensor) -> Tensor:
-    """Return the Euclidean length for each image, shape (N,)."""
-    return difference.flatten(1).norm(dim=1)
 
 
 def _peak_one(direction: Tensor) -> Tensor:

@@ -67,16 +67,24 @@ class Doubts:
         return found[len(doubts) :]
 
 
-def ask(model: Model, images: Tensor, labels: Tensor, doubts: Doubts | None = None) -> Tensor:
+def ask(
+    model: Model,
+    images: Tensor,
+    labels: Tensor,
+    doubts: Doubts | None = None,
+    *,
+    again: bool = False,
+) -> Tensor:
     """Return the model's logits, checked, with a gradient to come.
 
-    With doubts, all is checked the first time only, and later whether the logits are finite.
+    With doubts, all is checked the first time only, and later whether the logits are finite;
+    ``again`` is as for `humimp.checks.logits`.
     """
     logits = model(images)
     if doubts is not None and doubts.asked:
-        doubts.add(checks.logits, logits, labels)
+        doubts.add(partial(checks.logits, again=True), logits, labels)
     else:
-        checks.logits(logits, labels)
+        checks.logits(logits, labels, again=again)
     if not logits.requires_grad:
         raise lost(MODEL)
     return logits
@@ -155,6 +163,22 @@ def still_right(
     return x, going, logits[going], going
 
 
+def fooled(
+    model: Model,
+    images: Tensor,
+    labels: Tensor,
+    confidence: float,
+    targeted: bool,
+    *,
+    again: bool = False,
+) -> Tensor:
+    """Whether each image is misclassified by more than the confidence, shape (N,)."""
+    with torch.no_grad():
+        logits = model(images)
+    checks.logits(logits, labels, again=again)
+    return margin(logits, labels, targeted) > confidence
+
+
 def report(callback: Callback | None, step: int, images: Tensor, active: Tensor) -> None:
     """Call the callback, if there is one, with a copy and a mask of the active indices."""
     if callback is not None:
@@ -191,6 +215,11 @@ def loss(logits: Tensor, labels: Tensor, targeted: bool = False) -> Tensor:
     return -entropy if targeted else entropy
 
 
+def length(difference: Tensor) -> Tensor:
+    """Return each image's Euclidean length, shape (N,)."""
+    return difference.flatten(1).norm(dim=1)
+
+
 def unit(gradient: Tensor) -> Tensor:
     """Scale each image's gradient to Euclidean length 1; a zero gradient stays zero.
 
@@ -219,11 +248,17 @@ class Remembered:
         return Remembered(self._cost, self._reference[keep])
 
 
-def remember(cost: Any, reference: Tensor) -> Any:
+def remember(cost: Any, reference: Tensor, *, learn: bool = False) -> Any:
     """Return the cost from these references: ``cost.at`` where it is offered, which is faster.
 
-    Index it with a tensor of indices; more is not asked of what ``cost.at`` returns.
+    Index it with a tensor of indices; more is not asked of what ``cost.at`` returns. ``learn``
+    calls it once, for attacks that call copies only: what a copy learns of its references in its
+    first call is lost with it.
     """
-    if hasattr(cost, "at"):
-        return cost.at(reference)
-    return Remembered(cost, reference)
+    if not hasattr(cost, "at"):
+        return Remembered(cost, reference)
+    found = cost.at(reference)
+    if learn:
+        with torch.no_grad():
+            found(reference)
+    return found

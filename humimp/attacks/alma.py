@@ -6,7 +6,18 @@ import torch
 from torch import Tensor
 
 from humimp import checks
-from humimp.attacks._steps import Callback, Model, ask, begin, derive, margin, remember, report
+from humimp.attacks._steps import (
+    COST,
+    Callback,
+    Model,
+    ask,
+    begin,
+    check_way,
+    derive,
+    margin,
+    remember,
+    report,
+)
 from humimp.images import Validation
 from humimp.images import validate as make_valid
 from humimp.rounding import in_full
@@ -131,10 +142,13 @@ def alma(
     for step in range(steps + 1):
         with torch.enable_grad():
             tried = make_valid(x, validate).requires_grad_()
-            logits = ask(model, tried, labels)
+            logits = ask(model, tried, labels, again=True)
             y = _constraint(logits, labels, confidence, targeted)
-            price = distance(tried)
+            with torch.set_grad_enabled(0 < step < steps):  # of the others no gradient is taken
+                price = distance(tried)
             checks.cost(price, len(active))
+            if step == 1 < steps:
+                check_way(price, tried, COST)
             fooled = margin(logits.detach(), labels, targeted) > confidence
             if step == 0:
                 before = y.detach()

@@ -6,7 +6,19 @@ import torch
 from torch import Tensor
 
 from humimp import checks
-from humimp.attacks._steps import Callback, Model, ask, begin, derive, loss, margin, report, unit
+from humimp.attacks._steps import (
+    Callback,
+    Model,
+    ask,
+    begin,
+    derive,
+    fooled,
+    length,
+    loss,
+    margin,
+    report,
+    unit,
+)
 from humimp.images import Validation
 from humimp.images import validate as make_valid
 from humimp.rounding import in_full
@@ -94,28 +106,28 @@ def ddn(
     adversarial = images.detach().clone()
     original = x = images.detach()
     active = torch.arange(len(images), device=images.device)
-    farthest = _length(torch.maximum(original, 1 - original))
+    farthest = length(torch.maximum(original, 1 - original))
     norm = torch.full_like(farthest, init_norm)
     best = torch.full_like(farthest, torch.inf)
 
-    def keep(fooled: Tensor, delta: Tensor) -> None:
-        length = _length(delta)
-        better = fooled & (length < best)
-        adversarial[active[better]], best[better] = x[better], length[better]
+    def keep(wrong: Tensor, delta: Tensor) -> None:
+        far = length(delta)
+        better = wrong & (far < best)
+        adversarial[active[better]], best[better] = x[better], far[better]
 
     for step in range(steps):
         with torch.enable_grad():
             x = x.detach().requires_grad_()
-            logits = ask(model, x, labels)
+            logits = ask(model, x, labels, again=step > 0)
             value = loss(logits, labels, targeted)
             gradient = derive(value, x)
-        x, fooled = x.detach(), margin(logits.detach(), labels, targeted) > confidence
+        x, wrong = x.detach(), margin(logits.detach(), labels, targeted) > confidence
         delta = x - original
-        keep(fooled, delta)
-        if step == 0 and bool(fooled.any()):  # what is misclassified as it came is left alone
-            going = ~fooled
-            active, labels, original, delta, gradient, fooled = (
-                each[going] for each in (active, labels, original, delta, gradient, fooled)
+        keep(wrong, delta)
+        if step == 0 and bool(wrong.any()):  # what is misclassified as it came is left alone
+            going = ~wrong
+            active, labels, original, delta, gradient, wrong = (
+                each[going] for each in (active, labels, original, delta, gradient, wrong)
             )
             farthest, norm, best = farthest[going], norm[going], best[going]
             if not len(active):
@@ -123,20 +135,12 @@ def ddn(
         checks.gradient(gradient, "the loss")
         alpha = step_size * (0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2)
         delta = unit(delta.add_(unit(gradient), alpha=alpha))
-        norm = torch.where(fooled, (1 - gamma) * norm, (1 + gamma) * norm).minimum(farthest)
+        norm = torch.where(wrong, (1 - gamma) * norm, (1 + gamma) * norm).minimum(farthest)
         x = make_valid(delta.mul_(norm[:, None, None, None]).add_(original), validate)
         if callback is not None:
             shown = images.detach().clone()
             shown[active] = x
             report(callback, step + 1, shown, active)
     if len(active):
-        with torch.no_grad():
-            logits = model(x)
-        checks.logits(logits, labels)
-        keep(margin(logits, labels, targeted) > confidence, x - original)
+        keep(fooled(model, x, labels, confidence, targeted, again=steps > 0), x - original)
     return adversarial
-
-
-def _length(difference: Tensor) -> Tensor:
-    """Return each image's Euclidean length, shape (N,)."""
-    return difference.flatten(1).norm(dim=1)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from humimp import checks
 from humimp.attacks import _steps
-from humimp.attacks._steps import Callback, Model, ask, derive, loss, margin, report, unit
+from humimp.attacks._steps import Callback, Model, ask, derive, fooled, loss, margin, report, unit
 from humimp.images import from_uint8, validate
 from humimp.rounding import in_full
 
@@ -137,7 +137,7 @@ def eight_bit(
         return adversarial
     original, labels = images[going], labels[going]
     room = _room(original, masking)
-    remembered = None if cost is None else _steps.remember(cost, original)
+    remembered = None if cost is None else _steps.remember(cost, original, learn=True)
     goals = [(labels, targeted)]
     if rounds and not targeted:
         others = logits[going].scatter(1, labels[:, None], -torch.inf)
@@ -154,10 +154,7 @@ def eight_bit(
             report(callback, done, whole, going[rows])
 
     def wrong(x: Tensor, rows: Tensor) -> Tensor:
-        with torch.no_grad():
-            logits = model(x)
-        checks.logits(logits, labels[rows])
-        return margin(logits, labels[rows], targeted) > confidence
+        return fooled(model, x, labels[rows], confidence, targeted, again=True)
 
     def far(rows: Tensor) -> Callable[[Tensor], Tensor]:
         """Return the ground cost of images, by the originals of these rows."""
@@ -174,8 +171,8 @@ def eight_bit(
         return value
 
     def begin(goal: Tensor, towards: bool) -> _Start:
-        z, x_adv, fooled = _climb(model, original, goal, towards, wrong, steps, step_size, show)
-        rows = fooled.nonzero().flatten()
+        z, x_adv, there = _climb(model, original, goal, towards, wrong, steps, step_size, show)
+        rows = there.nonzero().flatten()
         least = torch.full((len(x_adv),), torch.inf, dtype=torch.float64, device=x_adv.device)
         if len(rows):
             least[rows] = far(rows)(x_adv[rows]).double()
@@ -185,27 +182,27 @@ def eight_bit(
         rows = start.least.isfinite().nonzero().flatten()
         if not len(rows):
             return
-        price, cost_of = partial(_price, original[rows], room[rows]), far(rows)
+        begun, cost_of = (255 * original[rows]).round(), far(rows)
         for number in numbers:
             with torch.enable_grad():
                 x = start.here[rows].requires_grad_()
-                value = margin(ask(model, x, labels[rows]), labels[rows], targeted)
+                value = margin(ask(model, x, labels[rows], again=True), labels[rows], targeted)
                 slope = derive(value, x)
             checks.gradient(slope, "the margin")
             start.way[rows] = start.way[rows].lerp(unit(slope), 2 / (number + 4))
             way = room[rows] * start.way[rows]
-            along = partial(_along, original[rows], way)
-            scale = _NEARER * _reach(along, way, price, price(start.best[rows]))
+            wanted = _price(original[rows], room[rows], start.best[rows])
+            scale = _NEARER * _reach(begun, way, room[rows], wanted)
             by = _BY
             for turn in range(_TRIES):
-                tried = along(scale)
-                fooled, found = wrong(tried, rows), cost_of(tried)
-                better = fooled & (found < start.least[rows])
+                tried = from_uint8((begun + _moved(begun, way, scale)).byte(), images.dtype)
+                there, found = wrong(tried, rows), cost_of(tried)
+                better = there & (found < start.least[rows])
                 start.best[rows[better]] = tried[better]
                 start.least[rows[better]] = found[better].double()
-                here = fooled | (turn == 0)
+                here = there | (turn == 0)
                 start.here[rows[here]] = tried[here]
-                scale, by = torch.where(fooled, scale / by, scale * by), by**0.5
+                scale, by = torch.where(there, scale / by, scale * by), by**0.5
             show(start.best, rows)
 
     chosen = begin(*goals[0])
@@ -245,37 +242,35 @@ def _climb(
     Returns z, the rounded images, and a mask of those that ended misclassified.
     """
     z, adversarial = images.clone(), images.clone()
-    fooled = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+    ended = torch.zeros(len(images), dtype=torch.bool, device=images.device)
     rows = torch.arange(len(images), device=images.device)
     for _ in range(steps):
         with torch.enable_grad():
             x = z[rows].requires_grad_()
-            value = loss(ask(model, x, goal[rows]), goal[rows], towards)
+            value = loss(ask(model, x, goal[rows], again=True), goal[rows], towards)
             gradient = derive(value, x)
         checks.gradient(gradient, "the loss")
         z[rows] = validate(z[rows] + step_size * unit(gradient), "none")
         adversarial[rows] = validate(z[rows], "round")
         show(adversarial, rows)
         there = wrong(adversarial[rows], rows)
-        fooled[rows[there]] = True
+        ended[rows[there]] = True
         rows = rows[~there]
         if not len(rows):
             break
-    return z, adversarial, fooled
+    return z, adversarial, ended
 
 
-def _along(original: Tensor, way: Tensor, scale: Tensor) -> Tensor:
-    """Return the images round(x + scale · way), the scale in levels, shape (N,)."""
-    change = (scale.to(way).view(-1, 1, 1, 1) * way).round()
-    return from_uint8((255 * original + change).round().clamp(0, 255).byte(), original.dtype)
+def _moved(begun: Tensor, way: Tensor, scale: Tensor) -> Tensor:
+    """Return by how many levels round(begun + scale · way), made valid, is off where it began.
+
+    ``begun`` is in whole levels, and the scale, shape (N,), is in levels, too.
+    """
+    change = (scale.to(way).view(-1, 1, 1, 1) * way).round_()
+    return change.add_(begun).clamp_(0, 255).sub_(begun)
 
 
-def _reach(
-    along: Callable[[Tensor], Tensor],
-    way: Tensor,
-    price: Callable[[Tensor], Tensor],
-    wanted: Tensor,
-) -> Tensor:
+def _reach(begun: Tensor, way: Tensor, room: Tensor, wanted: Tensor) -> Tensor:
     """Return the scale, shape (N,), up to which images along a way have a lower price than wanted.
 
     At ``low`` no entry of the way is half a level, at ``high`` the largest is all of them.
@@ -284,7 +279,7 @@ def _reach(
     low, high = 0.5 / peak, 255.5 / peak
     for _ in range(_HALVINGS):
         middle = (low * high).sqrt()
-        within = price(along(middle)) < wanted
+        within = _sum(_moved(begun, way, middle), room) < wanted
         low, high = torch.where(within, middle, low), torch.where(within, high, middle)
     return low
 
@@ -301,5 +296,9 @@ def _room(images: Tensor, masking: float) -> Tensor:
 
 def _price(original: Tensor, room: Tensor, images: Tensor) -> Tensor:
     """Return the sum of the prices, shape (N,); of whole levels, which add up exactly for p = 0."""
-    levels = (255 * (images - original)).round()
+    return _sum((255 * (images - original)).round(), room)
+
+
+def _sum(levels: Tensor, room: Tensor) -> Tensor:
+    """Return the sum of the prices of changes in levels, shape (N,)."""
     return (levels.square() / room).flatten(1).sum(1, dtype=torch.float64) / 255**2

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from humimp import checks
 from humimp.attacks._steps import (
+    COST,
     Callback,
     Doubts,
     Model,
@@ -127,10 +128,14 @@ def imperceptible(
                 break
             if step == 1:
                 check_way(logits, x)
-            price = distance(x[rows])
-            checks.one_each(price, len(active))
-            doubts.add(checks.cost, price, len(active))
-            value = loss(logits, labels[active], targeted) - lam * price
+            value = loss(logits, labels[active], targeted)
+            if lam:
+                price = distance(x[rows])
+                checks.one_each(price, len(active))
+                doubts.add(checks.cost, price, len(active))
+                if step == 1:
+                    check_way(price, x, COST)
+                value = value - lam * price
             delta = derive(value, x)  # line 7
         delta = delta[rows]
         doubts.add(checks.gradient, delta, "the loss less the ground cost")

@@ -149,7 +149,7 @@ def lpa(
         turn = step % steps
         with torch.enable_grad():
             x = adversarial[active].requires_grad_()
-            logits, here = ask(model, x, labels[active]), embed(features, x)
+            logits, here = ask(model, x, labels[active], again=True), embed(features, x)
             if step == 0:
                 check_way(logits, x)
                 check_way(here, x, FEATURES)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,13 +14,13 @@ from humimp.attacks._steps import (
     Model,
     ask,
     derive,
+    fooled,
     loss,
-    margin,
     remember,
     report,
     unit,
 )
-from humimp.color import color_distance, fused
+from humimp.color import at, color_distance
 from humimp.images import validate as make_valid
 from humimp.rounding import in_full
 
@@ -128,21 +128,16 @@ def perc_al(
     checks.choice(keep, "keep", ("least", "code"))
     labels = labels.to(images.device)
 
-    def fools(images: Tensor, labels: Tensor) -> Tensor:
-        with torch.no_grad():
-            logits = model(images)
-        checks.logits(logits, labels)
-        return margin(logits, labels, targeted) > confidence
-
-    if cost is color_distance and images.is_cuda and steps * len(images) >= _REPAID:
-        cost = fused()
     adversarial = images.detach().clone()
-    active = (~fools(adversarial, labels)).nonzero()[:, 0]
+    active = (~fooled(model, adversarial, labels, confidence, targeted)).nonzero()[:, 0]
     if not len(active):
         return adversarial
     x, y = adversarial[active], labels[active]
-    distance = remember(cost, x)
-    least = torch.full((len(x),), torch.inf, dtype=x.dtype, device=x.device)
+    if cost is color_distance:
+        distance: Any = at(x, compiled=images.is_cuda and steps * len(images) >= _REPAID)
+    else:
+        distance = remember(cost, x, learn=True)
+    least = torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)
     done = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     tried = adversarial.clone()
     for step in range(1, steps + 1):
@@ -152,14 +147,15 @@ def perc_al(
         if len(up):
             x[up] = _up(model, x[up], y[up], targeted, step_size_loss, cosine)
             if keep == "code":
-                rating[up] = _rate(distance[up], x[up])
+                rating[up] = _rate(distance[up], x[up]).double()
         if len(back):
-            x[back], rating[back] = _back(distance[back], x[back], step_size_color, cosine)
+            x[back], before = _back(distance[back], x[back], step_size_color, cosine)
+            rating[back] = before.double()
         eight_bit = make_valid(x, "round")
-        done = fools(eight_bit, y)
+        done = fooled(model, eight_bit, y, confidence, targeted, again=True)
         right = done.nonzero()[:, 0]
         if keep == "least" and len(right):
-            rating[right] = _rate(distance[right], eight_bit[right])
+            rating[right] = _rate(distance[right], eight_bit[right]).double()
         better = done & (rating < least)
         least[better] = rating[better]
         adversarial[active[better]] = eight_bit[better]
@@ -174,7 +170,7 @@ def _up(
     """Step up the loss; steps shrink to a hundredth."""
     with torch.enable_grad():
         x = x.requires_grad_()
-        value = loss(ask(model, x, labels), labels, targeted)
+        value = loss(ask(model, x, labels, again=True), labels, targeted)
         gradient = derive(value, x)
     checks.gradient(gradient, "the loss")
     return (x.detach() + step_size * (0.01 + 0.99 * cosine) * unit(gradient)).clamp(0, 1)

@@ -142,7 +142,8 @@ def ppgd(
             break
         with torch.enable_grad():
             x = adversarial[active].requires_grad_()
-            gain = margin(ask(model, x, labels[active]), labels[active], targeted)
+            logits = ask(model, x, labels[active], again=True)
+            gain = margin(logits, labels[active], targeted)
             value = gain.clamp(max=confidence)
             going = (gain < confidence) | (variant == "code")
             if step == 1 and not bool(going.all()):  # the noise, not yet projected, was enough

@@ -146,14 +146,18 @@ def detection(
     Figure
         A panel beside the other; shades are two standard errors wide on either side.
     """
-    colors = [style.COLORS[name] for name in ("vermillion", "blue", "black", "green", "purple")]
+    names = ("vermillion", "blue", "black", "green", "purple")
+    lines = ("-", "--", "-.", ":", "-")
+    looks = [(style.COLORS[name], line) for name, line in zip(names, lines, strict=True)]
     with style.use():
         figure = Figure(figsize=(style.COLUMN / 100, 3.4))
         row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, (title, curves) in zip(row, panels.items(), strict=True):
             axes.axhline(level, color="#444444", ls="--", lw=1)
-            for (name, table), color, line in zip(
-                curves.items(), colors, ("-", "--", "-.", ":", "-"), strict=False
+            if len(curves) > len(looks):
+                raise ValueError(f"{title}: at most {len(looks)} curves, got {len(curves)}")
+            for (name, table), (color, line) in zip(
+                curves.items(), looks[: len(curves)], strict=True
             ):
                 axes.plot(table["size"], table["rate"], color=color, ls=line, label=name)
                 low, high = (table["rate"] + side * 2 * table["error"] for side in (-1, 1))

@@ -58,7 +58,9 @@ def growth(levels: pd.DataFrame, near_zero: pd.DataFrame) -> Figure:
         plain = [(one.color, one.marker, one.linestyle) for one in looks]
         spare = zip(("blue", "orange", "sky"), "osD", strict=True)
         plain += [(style.COLORS[color], marker, "-") for color, marker in spare]
-        for name, (color, marker, line) in zip(names, plain, strict=False):
+        if len(names) > len(plain):
+            raise ValueError(f"distortions: at most {len(plain)} held out, got {len(names)}")
+        for name, (color, marker, line) in zip(names, plain[: len(names)], strict=True):
             median = shown[shown["distortion"] == name].groupby("level")["small"].median()
             left.plot(
                 median.index, median, color=color, marker=marker, linestyle=line,

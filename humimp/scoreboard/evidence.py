@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -223,9 +224,12 @@ class Company:
         return a, b
 
     def less(self, first: str, second: str, column: str) -> Difference:
-        """Compute how much smaller a distance is for the first attack, where both fool."""
+        """Compute how much smaller a distance is for the first attack, where both fool.
+
+        NaN where that are too few images for a verdict.
+        """
         a, b = self.both(first, second, column)
-        return mean(b - a)
+        return mean(b - a) if len(a) >= FEWEST else mean([])
 
     def survival(self, name: str, defense: str) -> "pd.Series[float]":
         """Compute at what percentage of a defence's levels each attacked image still fools."""
@@ -265,7 +269,10 @@ class Geography:
     def stand_in(self) -> str:
         """What is not the paper's."""
         cost = self.parameters["cost"]
-        network = "" if self.parameters["images"] != "digits" else "digits and a small network, "
+        network = "digits and a small network, "
+        if self.parameters["images"] != "digits":
+            name = self.parameters["classifier"]
+            network = "" if name in _RESNETS else f"{_NETWORKS.get(name, name)} for ResNet-50, "
         price = "" if cost == "PieAPP" else f", {_COSTS.get(cost, cost)} for PieAPP"
         return f"{network}simulated countries{price}"
 
@@ -423,7 +430,9 @@ class Evidence:
             diary = runs.read(path)
             if name is None or diary is None or diary["state"] != "complete":
                 continue
-            records = replicates.load(path)
+            with warnings.catch_warnings():  # that models diverged: page 4.3 counts them
+                warnings.simplefilter("ignore", RuntimeWarning)
+                records = replicates.load(path)
             ids = records.loc[records["replicate"] == records["replicate"].iloc[0], "id"].tolist()
             lost = records.groupby("replicate", sort=False)["diverged"].any().to_numpy()
             answers = records["correct"].to_numpy(dtype=float).reshape(-1, len(ids))

@@ -4,13 +4,14 @@ import inspect
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from humimp import attacks, duality, evaluate, paper, pieapp
 from humimp.figures.table1 import HEADINGS
 from humimp.scoreboard.entry import Entry, Finding, missing
-from humimp.scoreboard.evidence import TABLE1_PAGES, Company, Evidence, Row, mean
+from humimp.scoreboard.evidence import TABLE1_PAGES, Company, Evidence, Row, Source, mean
 from humimp.scoreboard.verdicts import (
     CLOSE,
     DIFFERS,
@@ -30,7 +31,7 @@ A0, A1, A5 = (f"Ours (a = {a})" for a in paper.CONFIDENCES)
 PGD, PERC, PPGD, LPA = "PGD (L2)", "PerC_AL", "NPTM (PPGD)", "NPTM (LPA)"
 ROWS = tuple(paper.TABLE1)
 RIVALS = tuple(name for name in ROWS if not name.startswith("Ours"))
-#: Other readings of the text (page A2), and the rows that they put in the place of these.
+#: Other readings of the text (appendix A2), and the rows that they put in the place of these.
 READINGS = {
     "with normalised gradients": {name: f"{name}, normalised" for name in (A0, A1, A5)},
     "with κ = 40": {PERC: f"{PERC} (κ = 40)"},
@@ -200,7 +201,7 @@ def _alike(evidence: Evidence) -> Finding:
 
     def room(company: Company, column: str) -> Difference:
         a, b = company.both(PGD, A0, column)
-        if len(a) < 2:
+        if len(a) < FEWEST:
             return Difference(math.nan, math.nan)
         error = mean(a / a.mean() - b / b.mean()).error
         return Difference(math.log(NEAR) - abs(math.log(a.mean() / b.mean())), error)
@@ -345,12 +346,12 @@ def _projection(_: Evidence) -> Finding:
 
 def _price(evidence: Evidence) -> Finding:
     """Judge whether the price on the ground cost lowers it."""
-    rows = {
-        row.options.get("lam"): row
-        for row in reversed(evidence.on("03_2_1_rounding"))
-        if row.name.startswith("lam") and "cost" in row.records
-    }
-    if not {0.0, paper.LAM} <= set(rows):
+    runs: dict[Source, dict[Any, Row]] = {}
+    for row in evidence.on("03_2_1_rounding"):
+        if row.name.startswith("lam") and "cost" in row.records:
+            runs.setdefault(row.source, {}).setdefault(row.options.get("lam"), row)
+    rows = next((rows for rows in runs.values() if {0.0, paper.LAM} <= set(rows)), None)
+    if rows is None:
         return Finding(NOT_TESTABLE, note="a run with and without the price")
     company = Company({"with": rows[paper.LAM], "without": rows[0.0]})
 
@@ -362,12 +363,17 @@ def _price(evidence: Evidence) -> Finding:
 
 
 def _steps(evidence: Evidence) -> dict[float, dict[str, Row]]:
-    """Find the SSIM and the PGD step of Figure 2, by their distance."""
-    found: dict[float, dict[str, Row]] = {}
+    """Find the SSIM and the PGD step of Figure 2 by their distance, both of the same run."""
+    runs: dict[tuple[float, Source], dict[str, Row]] = {}
     for row in evidence.on("03_1_ssim"):
         if row.name in ("SSIM step", "PGD step"):
-            found.setdefault(float(row.options["l2"]), {}).setdefault(row.name, row)
-    return {l2: rows for l2, rows in sorted(found.items()) if len(rows) == 2}
+            key = float(row.options["l2"]), row.source
+            runs.setdefault(key, {}).setdefault(row.name, row)
+    found: dict[float, dict[str, Row]] = {}
+    for (l2, _), rows in runs.items():
+        if len(rows) == 2:
+            found.setdefault(l2, rows)
+    return dict(sorted(found.items()))
 
 
 def _digits(

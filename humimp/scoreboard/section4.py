@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from humimp import fairness, paper
+from humimp import dro, fairness, paper
 from humimp.scoreboard.entry import Entry, Finding, missing
 from humimp.scoreboard.evidence import Evidence, Geography, mean
 from humimp.scoreboard.verdicts import (
@@ -213,7 +213,7 @@ def _recent(evidence: Evidence) -> Finding:
         return Finding(NOT_TESTABLE, note="a run of page 4.3")
     source, values = found
     n, rounds = values["n_train"], values["rounds"]
-    weights = np.r_[np.ones(n), np.arange(1, rounds * n + 1)]
+    weights = dro.weights(n, rounds).numpy()
     shares = 100 * weights.reshape(rounds + 1, n).sum(1) / weights.sum()
     word = claim([Difference(float(step)) for step in np.diff(shares)])
     told = ", ".join(f"{share:.2g}" for share in shares)

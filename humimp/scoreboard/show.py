@@ -24,7 +24,7 @@ from humimp.scoreboard.verdicts import (
 #: What is counted together, in order: kind of line, section, and heading.
 GROUPS = (
     ("claim", "3", "Claims of Section 3: the attack"),
-    ("number", "3", "Numbers of Section 3: Table 1"),
+    ("number", "3", "Numbers of Section 3: Figure 2, Table 1"),
     ("claim", "4", "Claims of Section 4: fairness"),
     ("number", "4", "Numbers of Section 4"),
     ("setting", "3", "Settings of Section 3"),
@@ -227,7 +227,7 @@ def _table1(lines: Sequence[Line]) -> str:
     note = (
         f'<p style="{_SMALL}; margin: 0.3em 0">In each cell: the paper\'s number; ours ± its '
         "standard error (beside a success rate: Wilson's 95 % interval); the verdict; and what "
-        "another reading of the text gives (page A2).</p>"
+        "another reading of the text gives (appendix on readings).</p>"
     )
     return note + _table(headings, rows, (16, *[14] * len(columns)))
 

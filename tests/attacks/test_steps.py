@@ -77,8 +77,48 @@ def test_a_cost_that_cuts_the_gradient_is_named():
         lambda reference, z: distance(reference, z.detach()),
         lambda reference, z: weight * distance(reference, z.detach()),
     ):
-        with pytest.raises(ValueError, match=r"cost: it carries no gradient"):
-            attacks.perc_al(model, x, model(x).argmax(1), cost=lost, steps=50, step_size_loss=5.0)
+        for attack, options in (
+            (attacks.perc_al, {"steps": 50, "step_size_loss": 5.0}),
+            (attacks.imperceptible, {}),
+            (attacks.alma, {"steps": 10}),
+        ):
+            with pytest.raises(ValueError, match=r"cost: it carries no gradient"):
+                attack(model, x, model(x).argmax(1), cost=lost, **options)
+
+
+ITERATIVE = [name for name in ATTACKS if not name.endswith("_step")]
+
+
+@pytest.mark.parametrize("attack", ITERATIVE)
+def test_only_a_models_first_answer_can_be_probabilities(attack):
+    """Later ones that add up to 1 do so by chance."""
+    calls = []
+
+    def model(z):
+        calls.append(0)
+        answer = [0.4, 0.3, 0.2, 0.1] if len(calls) > 1 else [3.0, 0.0, -2.0, -3.0]
+        return 0 * z.sum((1, 2, 3))[:, None] + torch.tensor(answer).to(z)
+
+    getattr(attacks, attack)(model, pictures(1), torch.tensor([0]), **ATTACKS[attack])
+    assert len(calls) > 2
+    with pytest.raises(ValueError, match="seems to return probabilities"):
+        getattr(attacks, attack)(model, pictures(1), torch.tensor([0]), **ATTACKS[attack])
+
+
+def test_a_price_of_nothing_is_not_computed():
+    model, x = network(), pictures(2)
+    labels = model(x).argmax(1)
+    asked = []
+
+    def cost(reference, z):
+        asked.append(len(z))
+        return distance(reference, z)
+
+    free = attacks.imperceptible(model, x, labels, cost=cost, lam=0.0, step_size=0.5)
+    assert not asked
+    dear = attacks.imperceptible(model, x, labels, cost=cost, lam=1e-12, step_size=0.5)
+    assert asked
+    assert torch.equal(free, dear)
 
 
 def test_the_gradient_is_that_of_the_sum():

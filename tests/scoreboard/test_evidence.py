@@ -1,12 +1,14 @@
 import json
 import shutil
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from humimp import experiment, fairness, replicates
-from humimp.scoreboard.evidence import Company, Evidence, reference
+from humimp.scoreboard import section3
+from humimp.scoreboard.evidence import Company, Evidence, Geography, Source, reference
 from humimp.scoreboard.verdicts import FEWEST
 
 from .conftest import (
@@ -141,12 +143,18 @@ def company(root, **distances):
 
 
 def test_distances_are_compared_image_by_image_where_both_succeed(root):
-    both = company(root, first=[0.001, 0.003, 9.0], second=[0.002, 0.006, 5.0])
+    both = company(root, first=[*[0.001, 0.003] * 5, 9.0], second=[*[0.002, 0.006] * 5, 5.0])
     found = both.less("first", "second", "lpips")
     assert found.value == pytest.approx(2)  # thousandths: 1 and 3
-    assert found.error == pytest.approx(np.std([1, 3], ddof=1) / np.sqrt(2))
+    assert found.error == pytest.approx(np.std([1, 3] * 5, ddof=1) / np.sqrt(10))
     assert [both.distance(name, "lpips") for name in ("first", "second")] == pytest.approx([2, 4])
-    assert both.n == 3
+    assert both.n == 11
+
+
+def test_few_images_that_both_fool_are_not_compared(root):
+    both = company(root, first=[*[0.001] * 9, 9.0], second=[*[0.002] * 9, 5.0])
+    assert both.n == 10
+    assert np.isnan(both.less("first", "second", "lpips").value)
 
 
 def test_survival_counts_levels_of_each_image(root):
@@ -165,13 +173,25 @@ def test_attacks_are_compared_on_one_page_only(root):
 
 def test_images_that_only_one_was_run_on_are_left_out(root):
     page = root / "results" / "laptop" / "03_2_pieapp"
-    write_run(page / "a", "A", {"l1": np.arange(5.0)}, LAPTOPS)
-    write_run(page / "b", "B", {"l1": 1 + np.arange(3.0)}, LAPTOPS)
+    write_run(page / "a", "A", {"l1": np.arange(15.0)}, LAPTOPS)
+    write_run(page / "b", "B", {"l1": 1 + np.arange(11.0)}, LAPTOPS)
     rows = {row.name: row for row in Evidence(reference(root)).rows}
     both = Company(rows)
-    assert both.n == 3
+    assert both.n == 11
     assert both.less("A", "B", "l1") == (1, 0)
-    assert [both.distance(name, "l1") for name in "AB"] == [1, 2]
+    assert [both.distance(name, "l1") for name in "AB"] == [5, 6]
+
+
+def test_with_and_without_the_price_are_rows_of_one_run(root):
+    rows = {"lam-0": (0.0, 3.0), "lam-1": (1.0, 2.0)}
+    for name, (lam, cost) in rows.items():
+        page = root / "results" / "paper_cpu" / "03_2_1_rounding"
+        costs = {"cost": cost + np.arange(12.0)}
+        write_run(page / name, name, costs, LAPTOPS, {"lam": lam})
+    half = root / "results" / "paper" / "03_2_1_rounding" / "lam-1"
+    write_run(half, "lam-1", {"cost": 50 + np.arange(12.0)}, LAPTOPS, {"lam": 1.0})
+    found = section3._price(Evidence(reference(root)))
+    assert found.ours == "1000 c₀: 7500.00 with, 8500.00 without"
 
 
 # ------------------------------------------------------------------------------- Section 4's models
@@ -223,6 +243,44 @@ def test_slopes_and_quarters_are_those_of_the_page(root, models):
     start = fairness.slope(fairness.accuracy_by_country(with_country).kept).beta
     assert found.betas("theta0") == pytest.approx([start])
     assert found.seconds["Ours"] == (7.0, 0.25)
+
+
+def test_models_that_diverged_are_no_news_here(root, models, monkeypatch):
+    load = replicates.load
+
+    def warn(path):
+        warnings.warn("1 of 4 replicates diverged", RuntimeWarning, stacklevel=2)
+        return load(path)
+
+    monkeypatch.setattr(replicates, "load", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(Evidence(reference(root)).geographies) == 1
+
+
+@pytest.mark.parametrize(
+    ("images", "classifier", "cost", "wanted"),
+    [
+        (
+            "digits",
+            "x",
+            "SSIM",
+            "digits and a small network, simulated countries, 1 − SSIM for Pie",
+        ),
+        ("imagenet1000", "resnet50", "PieAPP", "simulated countries"),
+        (
+            "imagenet1000",
+            "mobilenet_v2",
+            "PieAPP",
+            "MobileNetV2 for ResNet-50, simulated countries",
+        ),
+    ],
+)
+def test_what_stands_in_is_said_of_the_network_too(root, images, classifier, cost, wanted):
+    parameters = {"images": images, "classifier": classifier, "cost": cost}
+    source, none = Source("laptop", "04_3_results", root), np.zeros(0)
+    found = Geography(source, parameters, {}, {}, pd.DataFrame(), none, none)
+    assert found.stand_in.startswith(wanted)
 
 
 def test_another_model_s_answers_are_not_taken_for_those_before_training(root, models):
