@@ -463,19 +463,20 @@ def test_a_seed_gives_the_images_of_a_manifest_in_a_random_order(tmp_path):
 
 
 def test_ids_are_fit_for_files_and_differ_in_more_than_case(tmp_path):
-    put(tmp_path, "golden retriever/IMG (1).png")
-    put(tmp_path, "tench/_2.png")
-    found = datasets.folder(tmp_path, 9)
+    mine = tmp_path / "mine"
+    put(mine, "golden retriever/IMG (1).png")
+    put(mine, "tench/_2.png")
+    found = datasets.folder(mine, 9)
     assert found.ids == ["golden-retriever__IMG-1", "tench___2"]
     given = found._replace(labels=found.labels % 8)
     evaluate.run(
         attacks.no_attack, lambda x: x.flatten(1)[:, :8] - 1, given,
         out=tmp_path / "run", about={"classifier": "the first eight values"},
     )  # fmt: skip
-    put(tmp_path, "tench/a.png")
-    put(tmp_path, "tench/A.jpg")
+    put(mine, "tench/a.png")
+    put(mine, "tench/A.jpg")
     with pytest.raises(ValueError, match=r"would both be called 'tench__[aA]': rename"):
-        datasets.folder(tmp_path, 9)
+        datasets.folder(mine, 9)
 
 
 def test_manifests_that_cannot_be_used(tmp_path):
