@@ -54,12 +54,13 @@ def begin(options: argparse.Namespace, **more: Any) -> dict[str, Any]:
     """Begin a record: the source, the machine, its load and its rate, and what was asked for."""
     if options.threads:
         torch.set_num_threads(options.threads)
-    rates = {one: rate(options.device, one) for one in precisions(options.device)}
+    measured = () if options.only else precisions(options.device)  # memory for nothing else then
+    rates = {one: rate(options.device, one) for one in measured}
     return runs.provenance(
         machine=machine(options.device),
         threads=torch.get_num_threads(),
         load_before=os.getloadavg(),
-        matmul_per_second=next(iter(rates.values())),
+        matmul_per_second=next(iter(rates.values()), None),
         matmul_per_second_in=rates,
         options={
             name: value

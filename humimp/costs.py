@@ -3,7 +3,7 @@
 A cost is called with ``(reference, images)``, both (N, C, H, W) in [0, 1], and returns one value
 per image, (N,). It is 0 at the reference, differentiable in the images, and no image's value
 depends on the rest of the batch. At the reference itself, where Algorithm 1 starts, the gradient is
-finite, and 0 up to rounding.
+finite, and 0 up to rounding (of `PieAPP`, whose weights decide, it is what autograd makes of them).
 """
 
 import hashlib

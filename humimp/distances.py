@@ -132,8 +132,8 @@ class Saliency:
     It returns (N,), through which no gradient flows; equal images are at 0. The network is looked
     up at the first call, see `humimp.weights`.
 
-    The maps of the last originals are remembered, so that several attacks on the same images cost
-    one pass for each original.
+    The maps of the last 200 originals are remembered, so that several attacks on the same images
+    cost one pass for each original, unless there are more of them.
 
     Notes
     -----

@@ -175,10 +175,11 @@ def run(
         with Client(cluster) as client:
             evaluate.run(attacks.pgd_l2, network, ..., executor=client.get_executor())
 
-    Records are the same to the bit on the same kind of device, with the same versions. On a CPU the
-    number of threads counts, too, so each worker uses as many as this process does: before a run on
-    several processes of one machine, call ``torch.set_num_threads`` with its cores divided by
-    their number. Threads of one process share one model, and take turns where there is a GPU.
+    Records are the same to the bit on the same kind of device, with the same versions; but on a GPU
+    the gradient of PieAPP is added up in an order that varies, and with it its last bits. On a CPU
+    the number of threads counts, too, so each worker uses as many as this process does: before a
+    run on several processes of one machine, call ``torch.set_num_threads`` with its cores divided
+    by their number. Threads of one process share one model, and take turns where there is a GPU.
     """
     plan = _plan(attack, options, defenses, seed, name)
     folder = Path(out)

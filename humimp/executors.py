@@ -17,7 +17,8 @@ def as_they_come(
     """Send calls out, and yield what comes back as soon as it does.
 
     If one fails, what has not begun is called off, and the error is raised after those that are
-    under way have been yielded.
+    under way have been yielded. (Of dask's executor nobody can tell what has begun: all is called
+    off there.)
 
     Parameters
     ----------
