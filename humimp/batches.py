@@ -6,12 +6,10 @@ Nothing in here touches a run's folder, and nothing depends on which worker does
 
 import inspect
 import pickle
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -345,12 +343,10 @@ def _defended(name: str, defense: Defense, images: Tensor) -> Tensor:
 
 
 def _saved(image: Tensor) -> tuple[bytes, Tensor]:
-    """Round an image to 8 bit and save it; return the file, and what a reader of it gets."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "image.png"
-        pictures.save(pictures.validate(image, "round"), path)
-        levels = pictures.to_uint8(pictures.load(path))
-        return path.read_bytes(), pictures.from_uint8(levels, image.dtype).to(image.device)
+    """Round an image to 8 bit; return the file that it makes, and what a reader of it gets."""
+    file = pictures.encode(pictures.validate(image, "round"))
+    levels = pictures.to_uint8(pictures.decode(file))
+    return file, pictures.from_uint8(levels, image.dtype).to(image.device)
 
 
 class _Passes:

@@ -60,6 +60,11 @@ WEIGHTINGS = ("normalized", "literal", "sampling")
 #: Models with at most so many parameters are trained together unless told otherwise.
 SMALL = 1_000_000
 
+_DIVERGED = (
+    "model: it diverged, its parameters or logits are NaN or infinite; take a smaller "
+    "learning_rate, or another weighting than 'literal'"
+)
+
 
 class RobustDataset(NamedTuple):
     """D_rob: the pool of Algorithm 2, M = (T₁ + 1) N images.
@@ -425,10 +430,7 @@ def train(
     with reproducible(), progress.bar("training", passes * len(robust.images)) as bar:
         trained = job.train_one(seed, bar.update)
     if not _finite(trained.parameters()):
-        raise ValueError(
-            "model: it diverged, its parameters are NaN or infinite; take a smaller learning_rate, "
-            "or another weighting than 'literal'"
-        )
+        raise ValueError(_DIVERGED)
     return trained
 
 
@@ -691,19 +693,20 @@ def _attacked(
     """Call the attack, and check what it returns."""
     if "generator" in inspect.signature(attack).parameters:
         options = {**options, "generator": _generator(images.device, 2, *key, 0)}
-    with torch.no_grad():
-        logits = model(images)
-    if not _finite([logits, *model.parameters()]):
-        raise ValueError(
-            "model: it diverged, its parameters or logits are NaN or infinite; take a smaller "
-            "learning_rate, or another weighting than 'literal'"
-        )
-    with torch.enable_grad():
-        made = attack(model, images, labels, **options)
+    if not _finite(model.parameters()):
+        raise ValueError(_DIVERGED)
     try:
-        checks.pair(images, made)
+        with torch.enable_grad():
+            made = attack(model, images, labels, **options)
+        try:
+            checks.pair(images, made)
+        except ValueError as error:
+            raise ValueError(f"attack: expected images like those it was given; {error}") from error
     except ValueError as error:
-        raise ValueError(f"attack: expected images like those it was given; {error}") from error
+        with torch.no_grad():
+            if not _finite([model(images)]):
+                raise ValueError(_DIVERGED) from error
+        raise
     return made.detach()
 
 

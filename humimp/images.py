@@ -139,7 +139,19 @@ def load(
         checks.count(size, "size", low=1)
         shorter = round(size * 256 / 224) if shorter is None else shorter
         checks.count(shorter, "shorter", low=size)
-    data = Path(path).read_bytes()
+    image = _picture(Path(path).read_bytes(), path)
+    if size is not None and shorter is not None:
+        image = _centre(image, size, shorter)
+    return _tensor(image)
+
+
+def decode(data: bytes, name: str = "image") -> Tensor:
+    """Read an image from the bytes of its file, as `load` does; errors call it by the name."""
+    return _tensor(_picture(data, name))
+
+
+def _picture(data: bytes, path: str | os.PathLike[str]) -> Image.Image:
+    """Read an image, in grey or RGB, from the bytes of the file at a path."""
     try:
         image = _decode(data)
     except Exception as error:  # Pillow has no common class for what broken files make it raise
@@ -156,9 +168,11 @@ def load(
             f"{path}: expected an image of 8 bit per channel, got a PNG of 16; "
             "convert the file to 8 bit first"
         )
-    image = image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
-    if size is not None and shorter is not None:
-        image = _centre(image, size, shorter)
+    return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
+
+
+def _tensor(image: Image.Image) -> Tensor:
+    """Make a tensor (C, H, W) of a picture."""
     levels = torch.from_numpy(np.array(image, dtype=np.uint8))
     levels = levels[None] if levels.ndim == 2 else levels.permute(2, 0, 1)
     return from_uint8(levels.contiguous())
@@ -184,6 +198,12 @@ def save(image: Tensor, path: str | os.PathLike[str]) -> None:
         If it cannot be written, as on a full disk.
     """
     path = Path(path)
+    _write(path, encode(image, path))
+
+
+def encode(image: Tensor, path: str | os.PathLike[str] = "image.png") -> bytes:
+    """Return what `save` would write to a file of this name; errors are the same."""
+    path = Path(path)
     if path.suffix.lower() not in _SUFFIXES:
         raise ValueError(
             f"{path}: expected a name ending in .png or .webp, which hold images without loss"
@@ -205,7 +225,7 @@ def save(image: Tensor, path: str | os.PathLike[str]) -> None:
     array = levels[0].numpy() if len(levels) == 1 else levels.permute(1, 2, 0).contiguous().numpy()
     file = io.BytesIO()
     Image.fromarray(array).save(file, _SUFFIXES[path.suffix.lower()], lossless=True)
-    _write(path, file.getvalue())
+    return file.getvalue()
 
 
 def _from_levels(levels: Tensor) -> Tensor:

@@ -62,6 +62,21 @@ def counted(model: Any, images: Tensor, labels: Tensor) -> Tensor:
     return pgd(model, images, labels)
 
 
+class Counts(nn.Module):
+    """Notes how many images pass."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        CALLS.append(len(images))
+        return images
+
+
+class Lost(nn.Module):
+    """Makes NaN of everything."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values * torch.nan
+
+
 LEFT: list[int] = []
 
 
@@ -506,6 +521,28 @@ def test_damage_is_found(tmp_path, monkeypatch):
 def test_bad_options_of_algorithm_2(options, message):
     with pytest.raises(ValueError, match=message):
         made(**options)
+
+
+def test_a_model_that_returns_nan_is_said_to_have_diverged():
+    def attack(model, x, y):
+        raise ValueError("logits: NaN")
+
+    broken = nn.Sequential(network(), Lost()).eval()
+    with pytest.raises(ValueError, match=r"it diverged.*smaller learning_rate"):
+        made(model=broken, attack=attack, learning_rate=1e-30)
+    with pytest.raises(ValueError, match="logits: NaN"):
+        made(attack=attack)
+
+
+def test_an_attack_costs_no_pass_but_its_own():
+    model = nn.Sequential(Counts(), network()).eval()
+    CALLS.clear()
+    made(model=model, attack=lambda model, x, y: x / 2, rounds=1)
+    alone = CALLS.copy()
+    CALLS.clear()
+    made(model=model, attack=lambda model, x, y: (model(x), x / 2)[1], rounds=1)
+    assert sum(alone) == N  # the steps
+    assert sum(CALLS) == 2 * N
 
 
 def test_bad_options_of_algorithm_3():
