@@ -14,7 +14,7 @@
 # # Appendix: speed
 #
 # This page shows how long the package takes beside what a user would run instead: other libraries, the authors' code, and the paper's listings written out as plain loops (Figure E17, Table E24), how the cost grows with the number of images (Table E25), and what a GPU loses by rounding (Table E26). The numbers are those of committed records, made by the scripts in `benchmarks/`;
-# the page only reads them. Machines: {glue:text}`machines`. Two of the records were made on a GPU: that of PGD there, and that of the rounding.
+# the page only reads them. Machines: {glue:text}`machines`. Two of the records were made on a GPU: one of PGD, and that of the rounding.
 
 # %% tags=["hide-input"]
 import json

@@ -27,8 +27,8 @@ import yaml
 from humimp import runner
 from humimp.pages import PROFILE, SCALES, Page, Parameters, Project, read_yaml
 
-#: Set by ``make book``: the build keeps older pages in the place of those that just failed.
-KEEP_VARIABLE = "HUMIMP_BOOK_KEEP"
+#: Set by ``make book``, which has prepared the pages itself: the build takes them as they are.
+PREPARED_VARIABLE = "HUMIMP_BOOK_PREPARED"
 #: Lies in the folder of the build once Sphinx has come to its end.
 FINISHED = "finished"
 #: Environment variables that name folders, from where the command is run: kernels run elsewhere.
@@ -270,7 +270,7 @@ def build(project: Project, show: runner.Progress) -> str:
     """Build the book from the pages as they are; say how: clean, with warnings, or not at all."""
     code = "from jupyter_book.cli.main import main; main()"
     options = ["build", str(project.book), "-n", "-W", "--keep-going", "-q"]
-    environment = {**os.environ, KEEP_VARIABLE: "1"}
+    environment = {**os.environ, PREPARED_VARIABLE: "1"}
     command = [sys.executable, "-c", code, *options]
     finished = project.build / FINISHED
     finished.unlink(missing_ok=True)
@@ -291,7 +291,8 @@ def build(project: Project, show: runner.Progress) -> str:
 def make(project: Project, values: Mapping[str, Parameters], show: runner.Progress) -> int:
     """Run pages, build the book, and end with what came of it; return the exit status."""
     outcomes = runner.run(project, values, show)
-    problems = prepare(project, show, keep=True)
+    failed = [one.page for one in outcomes if one.status == "failed"]
+    problems = prepare(project, show, keep=True, failed=failed)
     show.say("\n".join(["Building the book ...", *problems]))
     built = build(project, show)
 
@@ -312,10 +313,12 @@ def make(project: Project, values: Mapping[str, Parameters], show: runner.Progre
         show.say(f"The book: {index}")
     if built == "with warnings":
         show.say("The book was built with the warnings above.")
-    return 0 if built == "clean" and all(one.status != "failed" for one in outcomes) else 1
+    return 0 if built == "clean" and not failed and not problems else 1
 
 
-def prepare(project: Project, show: runner.Progress, *, keep: bool = False) -> list[str]:
+def prepare(
+    project: Project, show: runner.Progress, *, keep: bool = False, failed: Sequence[str] = ()
+) -> list[str]:
     """Give every page an executed notebook, from the committed results if it has none.
 
     Parameters
@@ -326,6 +329,8 @@ def prepare(project: Project, show: runner.Progress, *, keep: bool = False) -> l
         Where to show progress.
     keep
         Leave notebooks alone that are executed but out of date.
+    failed
+        Pages that have just been executed in vain, and would be again.
 
     Returns
     -------
@@ -342,6 +347,9 @@ def prepare(project: Project, show: runner.Progress, *, keep: bool = False) -> l
                 continue
             if "run" in page.parameters and not _has_run(page, values):
                 values = {"run": "reference"}
+            elif name in failed:
+                runner.convert(page, show)
+                continue
             show.say(f"{name}: executing {'the reference run' if values else ''}".rstrip())
             runner.execute(page, values, show)
         except (runner.PageError, ValueError) as error:
@@ -460,8 +468,9 @@ def _before_reading(app: Any, _config: Any) -> None:
     from sphinx.util import logging
 
     logger = logging.getLogger(__name__)
-    project = Project(Path(app.srcdir).parent)
-    for problem in prepare(project, runner.Progress(), keep=bool(os.environ.get(KEEP_VARIABLE))):
+    if os.environ.get(PREPARED_VARIABLE):
+        return
+    for problem in prepare(Project(Path(app.srcdir).parent), runner.Progress()):
         logger.warning(problem)
 
 

