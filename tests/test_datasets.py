@@ -473,10 +473,12 @@ def test_ids_are_fit_for_files_and_differ_in_more_than_case(tmp_path):
         attacks.no_attack, lambda x: x.flatten(1)[:, :8] - 1, given,
         out=tmp_path / "run", about={"classifier": "the first eight values"},
     )  # fmt: skip
-    put(mine, "tench/a.png")
-    put(mine, "tench/A.jpg")
-    with pytest.raises(ValueError, match=r"would both be called 'tench__[aA]': rename"):
-        datasets.folder(mine, 9)
+    listed = tmp_path / "listed"
+    table(listed, ("a.png", "tench"), ("A.jpg", "tench"))
+    put(listed, "a.png")
+    put(listed, "A.jpg")
+    with pytest.raises(ValueError, match=r"would both be called 'A': rename"):
+        datasets.folder(listed, 9)
 
 
 def test_manifests_that_cannot_be_used(tmp_path):

@@ -71,10 +71,10 @@ class Counts(nn.Module):
 
 
 class Lost(nn.Module):
-    """Makes NaN of everything."""
+    """Makes NaN of everything, without a gradient, so that parameters stay finite."""
 
     def forward(self, values: Tensor) -> Tensor:
-        return values * torch.nan
+        return torch.where(values.isfinite(), torch.nan, values)
 
 
 LEFT: list[int] = []
