@@ -73,7 +73,7 @@ def run(
     together
         How many seeds ``train`` gets at once. The groups stay the same however often the work is
         interrupted: if a run of a group is missing, the group is trained again and what is on disk
-        stays.
+        stays. Seeds that a folder lacks which was complete form groups of their own.
     executor
         Where to call ``train``; here and now by default. If a call fails, those that have not
         begun are called off, those under way are waited for and kept, and the error is raised.
@@ -109,7 +109,6 @@ def run(
         return _joined(_parts(folder, seeds), seeds)
     with runs.alone(folder, known):
         parts = _parts(folder, seeds)
-        # What is added to a folder that was complete leaves the groups alone that there were.
         more = known is not None and known["state"] == "complete"
         grouped = [seed for seed in seeds if not (more and seed in parts)]
         groups = [grouped[start : start + together] for start in range(0, len(grouped), together)]
