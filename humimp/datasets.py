@@ -391,17 +391,18 @@ def _number(n: int | None, available: int) -> int:
 
 def _load(paths: list[Path], labels: list[int], ids: list[str], size: int) -> Dataset:
     """Load files, showing progress, into one batch."""
-    first = images.load(paths[0], size)
-    loaded = first.new_empty(len(paths), *first.shape)
+    loaded = torch.empty(0)
     with progress.bar("loading images", len(paths)) as bar:
-        for path, target in zip(paths, loaded, strict=True):
+        for row, path in enumerate(paths):
             image = images.load(path, size)
-            if image.shape != first.shape:
+            if row == 0:
+                loaded = image.new_empty(len(paths), *image.shape)
+            if image.shape != loaded.shape[1:]:
                 raise ValueError(
-                    f"{path} has {len(image)} channels, {paths[0]} has {len(first)}: "
+                    f"{path} has {len(image)} channels, {paths[0]} has {loaded.shape[1]}: "
                     "save all of them in colour, or all of them in grayscale"
                 )
-            target.copy_(image)
+            loaded[row] = image
             bar.update(1)
     return Dataset(loaded, torch.tensor(labels), ids)
 

@@ -740,21 +740,24 @@ def test_make_fails_if_a_page_fails(project, show, monkeypatch, executed):
     assert "(the book shows the page without results)" in said
 
 
-def test_a_page_that_fails_is_not_executed_again(project, show, monkeypatch, executed):
+@pytest.fixture
+def broken(project, monkeypatch, executed):
+    """Break the page without a run; the others have their reference run."""
     monkeypatch.setattr(book, "build", lambda *_: "clean")
     for name in ("01_first", "01_1_second"):
         reference(project, name)
     edit(project.book / "02_third.py", "print(1)", "1 / 0")
+    return executed
+
+
+def test_a_page_that_fails_is_not_executed_again(project, show, broken):
     assert book.make(project, {"02_third": {}}, show) == 1
-    assert [name for name, _ in executed].count("02_third") == 1
+    assert [name for name, _ in broken].count("02_third") == 1
     assert len(nbformat.read(project.page("02_third").path, 4).cells) > 0
 
 
-def test_a_page_that_cannot_be_prepared_makes_the_book_fail(project, show, monkeypatch, executed):
-    monkeypatch.setattr(book, "build", lambda *_: "clean")
-    for name in ("01_first", "01_1_second"):
-        reference(project, name)
-    edit(project.book / "02_third.py", "print(1)", "1 / 0")
+@pytest.mark.usefixtures("broken")
+def test_a_page_that_cannot_be_prepared_makes_the_book_fail(project, show):
     assert book.make(project, {"01_first": {}}, show) == 1
     assert "02_third could not be executed" in show._out.getvalue()
 

@@ -16,13 +16,6 @@ from humimp.figures import style
 _LOOKS = (style.LOOKS["Ours (a = 0)"], style.LOOKS["PGD (L2)"], style.LOOKS["No attack"])
 
 
-def _looks(count: int) -> tuple[style.Look, ...]:
-    """Return as many looks as there are attacks."""
-    if count > len(_LOOKS):
-        raise ValueError(f"attacks: at most {len(_LOOKS)} can be told apart here, got {count}")
-    return _LOOKS[:count]
-
-
 def figure2(rows: Sequence[Mapping[str, Tensor]], captions: Sequence[Mapping[str, str]]) -> Figure:
     """Show digits and their attacks side by side.
 
@@ -89,7 +82,8 @@ def whereabouts(rows: Sequence[Mapping[str, Tensor]], shares: pd.DataFrame) -> F
         )  # fmt: skip
         bars = right.subplots()
         height = 0.8 / len(shares)
-        for k, (name, look) in enumerate(zip(shares.index, _looks(len(shares)), strict=True)):
+        looks = style.enough(_LOOKS, len(shares), "attacks")
+        for k, (name, look) in enumerate(zip(shares.index, looks, strict=True)):
             at = np.arange(shares.shape[1]) + (k - (len(shares) - 1) / 2) * height
             drawn = bars.barh(at, shares.loc[name], height * 0.92, color=look.color, label=name)
             bars.bar_label(drawn, fmt="%.0f", padding=2, fontsize=9)
@@ -119,7 +113,9 @@ def tradeoff(table: pd.DataFrame) -> Figure:
         figure = Figure(figsize=(style.COLUMN / 100, 3.3))
         axes = figure.subplots(1, 2)
         curves = table.groupby("attack", sort=False)
-        for (name, curve), look in zip(curves, _looks(len(curves)), strict=True):
+        for (name, curve), look in zip(
+            curves, style.enough(_LOOKS, len(curves), "attacks"), strict=True
+        ):
             for panel, column in zip(axes, ("success_rate", "ssim"), strict=True):
                 panel.plot(
                     curve["l2"], curve[column], color=look.color, marker=look.marker,

@@ -154,11 +154,8 @@ def detection(
         row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, (title, curves) in zip(row, panels.items(), strict=True):
             axes.axhline(level, color="#444444", ls="--", lw=1)
-            if len(curves) > len(looks):
-                raise ValueError(f"{title}: at most {len(looks)} curves, got {len(curves)}")
-            for (name, table), (color, line) in zip(
-                curves.items(), looks[: len(curves)], strict=True
-            ):
+            enough = style.enough(looks, len(curves), f"curves of {title}")
+            for (name, table), (color, line) in zip(curves.items(), enough, strict=True):
                 axes.plot(table["size"], table["rate"], color=color, ls=line, label=name)
                 low, high = (table["rate"] + side * 2 * table["error"] for side in (-1, 1))
                 axes.fill_between(table["size"], low, high, color=color, alpha=0.15, lw=0)

@@ -58,9 +58,8 @@ def growth(levels: pd.DataFrame, near_zero: pd.DataFrame) -> Figure:
         plain = [(one.color, one.marker, one.linestyle) for one in looks]
         spare = zip(("blue", "orange", "sky"), "osD", strict=True)
         plain += [(style.COLORS[color], marker, "-") for color, marker in spare]
-        if len(names) > len(plain):
-            raise ValueError(f"distortions: at most {len(plain)} held out, got {len(names)}")
-        for name, (color, marker, line) in zip(names, plain[: len(names)], strict=True):
+        enough = style.enough(plain, len(names), "distortions held out")
+        for name, (color, marker, line) in zip(names, enough, strict=True):
             median = shown[shown["distortion"] == name].groupby("level")["small"].median()
             left.plot(
                 median.index, median, color=color, marker=marker, linestyle=line,

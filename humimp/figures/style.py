@@ -4,11 +4,13 @@ The colours are those of Okabe and Ito, told apart by readers with any kind of c
 markers and line styles repeat the distinction for print in grey.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import matplotlib as mpl
+
+T = TypeVar("T")
 
 #: Width of the text column of the book, in CSS pixels: no figure is wider.
 COLUMN = 700
@@ -105,6 +107,19 @@ def use() -> Iterator[None]:
     """
     with mpl.rc_context(_SETTINGS):
         yield
+
+
+def enough(given: Sequence[T], count: int, what: str) -> Sequence[T]:
+    """Return the first ``count`` of what tells things apart.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer; ``what`` says of which things.
+    """
+    if count > len(given):
+        raise ValueError(f"{what}: at most {len(given)} can be told apart here, got {count}")
+    return given[:count]
 
 
 def looks(attacks: Iterable[str]) -> dict[str, Look]:

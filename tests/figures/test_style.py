@@ -68,3 +68,9 @@ def test_use_gives_an_opaque_white_figure_and_ends_with_the_block() -> None:
     assert axes.xaxis.label.get_size() == 10
     assert dict(mpl.rcParams) == before
     plt.close(figure)
+
+
+def test_more_than_can_be_told_apart_is_an_error_and_less_is_cut():
+    assert style.enough("abc", 2, "curves") == "ab"
+    with pytest.raises(ValueError, match="curves: at most 3 can be told apart here, got 4"):
+        style.enough("abc", 4, "curves")
