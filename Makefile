@@ -2,6 +2,7 @@
 
 UV_VERSION = 0.13.9
 PROFILE ?= laptop
+DEVICE ?= cpu
 PYTHONS = python3 python3.13 python3.12 python3.11 python3.14 python
 BIN = .venv/bin
 PAGES = $(wildcard book/*.py)
@@ -13,7 +14,7 @@ help:
 	@echo "make env    prepare the environment in .venv/ (downloads several GB, once)"
 	@echo "make book   run the notebooks that changed and build the book; PROFILE=laptop, paper, paper_gpu or paper_cpu"
 	@echo "make test   check the code, the notebooks and the built book"
-	@echo "make bench  measure speed beside what else could be used (quarter of an hour)"
+	@echo "make bench  measure speed beside what else could be used (quarter of an hour); DEVICE=cpu or cuda"
 	@echo "make lab    open the notebooks in JupyterLab"
 	@echo "make clean  remove the built book and the executed notebooks; your records in runs/ stay"
 
@@ -30,11 +31,13 @@ test: env
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# Those that take minutes; each writes a record to results/benchmarks/.
+# Those that take minutes; each writes a record to results/benchmarks/, of a GPU another.
 bench: .venv/.peers
-	@for run in pgd "algorithm1 --reduced bfloat16" "algorithm1 --reduced bfloat16 --weights small \
-	    --images 8 --batch 4 --out results/benchmarks/algorithm1_small.json" distances defenses scaling page_3_2 dro; do \
-	  set -- $$run; name=$$1; shift; $(BIN)/python benchmarks/$$name.py "$$@" || exit 1; done
+	@for run in pgd "algorithm1 --reduced bfloat16" \
+	    "algorithm1 --reduced bfloat16 --weights small --images 8 --batch 4" \
+	    distances defenses scaling page_3_2 dro $(if $(filter-out cpu,$(DEVICE)),gpu page_4_3); do \
+	  set -- $$run; name=$$1; shift; \
+	  $(BIN)/python benchmarks/$$name.py --device $(DEVICE) "$$@" || exit 1; done
 
 .venv/.peers: .venv/.ready benchmarks/requirements.txt
 	@.uv/bin/uv pip install -q --python .venv --no-deps --require-hashes \

@@ -214,7 +214,7 @@ def main() -> None:
             }
             ratio = taken[f"{name}, adv-lib"]["ratio_median_of_turns"]
             print(f"{'':25} adv-lib takes {ratio:.2f} times as long")
-    finish(record, options.out, pd.concat(tables, ignore_index=True))
+    finish(record, options, pd.concat(tables, ignore_index=True))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ images may differ by a step, and are left out of the comparison of L2.
 
 import argparse
 import statistics
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -64,7 +65,10 @@ def arguments() -> argparse.Namespace:
     add("--confidence", type=float, default=5.0, help="a (default 5)")
     add("--validate", default="truncate", choices=["truncate", "round", "none"])
     add("--reduced", nargs="*", default=[], help="ours once more, in tf32 or bfloat16")
-    return made.parse_args()
+    options = made.parse_args()
+    if options.weights != "random":
+        options.record += f"_{Path(options.weights).stem}"
+    return options
 
 
 def listed(
@@ -182,7 +186,7 @@ def main() -> None:
         and max(agreement["steps_that_differ"].values()) <= MAY_DIFFER * options.images
         and max(agreement["l2_worst"].values()) <= TOLERANCE
     )
-    finish(record, options.out)
+    finish(record, options)
     verdict(record)
 
 

@@ -116,7 +116,7 @@ def main() -> None:
                 ),
             }
     record["equal"] = not any(sum(found.values()) for found in record["agreement"].values())
-    finish(record, options.out)
+    finish(record, options)
     verdict(record)
 
 

@@ -190,7 +190,7 @@ def main() -> None:
                 if name != ours
             }
     record["equal"] = max(record["agreement"].values()) <= TOLERANCE
-    finish(record, options.out)
+    finish(record, options)
     verdict(record)
 
 

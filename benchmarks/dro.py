@@ -157,7 +157,7 @@ def main() -> None:
         and abs(mine / listed - 1) <= SAME_L2
         and abs(right - listed_right) <= SAME_ACCURACY
     )
-    finish(record, options.out)
+    finish(record, options)
     verdict(record)
 
 

@@ -102,7 +102,7 @@ def main() -> None:
         rate = f"{found['rate'] / 1e12:8.2f} TFLOP/s" if "rate" in found else ""
         peak = f"{found['peak_bytes'] / 1e9:6.1f} GB" if "peak_bytes" in found else ""
         print(f"{name:58} {1e3 * found['seconds']:9.2f} ms an image {rate} {peak}", flush=True)
-    finish(record, options.out)
+    finish(record, options)
 
 
 if __name__ == "__main__":

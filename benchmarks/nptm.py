@@ -238,7 +238,7 @@ def main() -> None:
             f"{found['seconds_ours_median']:.2f} s an image",
             flush=True,
         )
-    finish(record, options.out, pd.concat(tables, ignore_index=True))
+    finish(record, options, pd.concat(tables, ignore_index=True))
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ def arguments() -> argparse.Namespace:
     add("--measured", type=int, default=4, help="images to measure on (default 4)")
     add("--most-steps", type=int, default=20, help="of an attack without a stop (default 20)")
     options = made.parse_args()
-    if options.profile != "laptop" and options.out.stem == "page_3_2":
-        options.out = options.out.with_name(f"page_3_2_{options.profile}.json")
+    if options.profile != "laptop":
+        options.record += f"_{options.profile}"
     return options
 
 
@@ -178,7 +178,7 @@ def main() -> None:
             f"{row['page_seconds']:11.1f} {row['page_seconds'] / total['page_seconds']:6.1%}"
         )
     print(f"{'all':32} {'':28} {total['page_seconds']:11.1f}")
-    finish(record, options.out)
+    finish(record, options)
 
 
 if __name__ == "__main__":

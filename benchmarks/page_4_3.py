@@ -99,7 +99,7 @@ def main() -> None:
             f"{row['page_seconds'] / total:6.1%}"
         )
     print(f"{'all':24} {'':21} {total:11.1f}")
-    finish(record, options.out)
+    finish(record, options)
 
 
 if __name__ == "__main__":

@@ -194,7 +194,7 @@ def main() -> None:
             f"{found['time_authors_by_this_median']:.2f} times this one's, "
             f"{found['seconds_median']:.2f} s an image"
         )
-    finish(record, options.out, rows)
+    finish(record, options, rows)
 
 
 if __name__ == "__main__":

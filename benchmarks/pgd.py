@@ -255,7 +255,7 @@ def main() -> None:
         len(set(found["success"].values())) == 1
         and max(found["apart_float64"].values()) <= TOLERANCE
     )
-    finish(record, options.out)
+    finish(record, options)
     verdict(record)
 
 

@@ -1,41 +1,47 @@
 """PieAPP inside an attack: value and gradient by humimp.pieapp.Distance and by piq.PieAPP.
 
-Both get the same weights and the same images in the same process, taking turns; each time is the
-median of the repeats. The reference is computed before the clock starts for Distance, which
-remembers it, as an attack does; piq computes it in every call. Peak memory is that of a fresh
-process that only does the one thing. Prints a table and writes a JSON record.
+Both get the same weights and the same images in the same process, taking turns. The reference is
+computed before the clock starts for Distance, which remembers it, as an attack does; piq computes
+it in every call.
+
+Checked in the same run: values in float32 agree. Gradients do where ReLU and max-pooling have no
+ties; where they have, rounding decides which way a gradient goes.
 """
 
 import argparse
 import json
-import os
-import resource
-import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import piq
 import torch
 import torch.nn.functional as F
-from machine import machine
 from piq.pieapp import PieAPPModel
+from side_by_side import (
+    Task,
+    alone,
+    begin,
+    finish,
+    headline,
+    parser,
+    show,
+    take_turns,
+    times,
+    use,
+    verdict,
+)
 from torch import Tensor, nn
 
-from humimp import attacks, classifiers, datasets, pieapp, runs, weights
+from humimp import attacks, classifiers, datasets, pieapp, weights
 
-ROOT = Path(__file__).resolve().parents[1]
-PIQ = "piq.PieAPP"
+OURS, PIQ = "humimp", "piq.PieAPP"
+TOLERANCE = 1e-4  # of a value, in float32
 Measure = Callable[[Tensor], Tensor]
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
+    made = parser(__doc__, "pieapp")
+    add = made.add_argument
     add(
         "--weights",
         default="random",
@@ -45,10 +51,8 @@ def arguments() -> argparse.Namespace:
     add("--size", type=int, default=299, help="side of the images in pixels (default 299)")
     add("--batch", type=int, default=1, help="number of images (default 1)")
     add("--stride", type=int, default=27, help="pixels between patches (default 27)")
-    add("--patches", type=int, default=192, help="patches in memory at once (default 192)")
+    add("--patches", type=int, help="patches in memory at once (default: the package's)")
     add("--repeats", type=int, default=7, help="turns, of which the median counts (default 7)")
-    add("--threads", type=int, default=0, help="CPU threads (default: PyTorch's choice)")
-    add("--device", default="cpu", help="cpu (default) or cuda")
     add(
         "--reduced",
         nargs="*",
@@ -62,9 +66,10 @@ def arguments() -> argparse.Namespace:
         default=0,
         help="photographs to attack at each precision (default 0; needs foolbox's photographs)",
     )
-    add("--out", type=Path, default=ROOT / "results" / "benchmarks" / "pieapp.json")
-    add("--only", help=argparse.SUPPRESS)  # what a fresh process does, to measure its memory
-    return parser.parse_args()
+    options = made.parse_args()
+    if options.weights != "random":
+        options.record += f"_{Path(options.weights).stem}"
+    return options
 
 
 def network(kind: str, width: int = 64) -> pieapp.Network:
@@ -117,49 +122,26 @@ def measures(options: argparse.Namespace, reference: Tensor) -> dict[str, Measur
     net = network(options.weights, options.width)
     found: dict[str, Measure] = {}
     for precision in ("float32", *options.reduced):
-        name = f"Distance, {precision}"
+        name = OURS if precision == "float32" else f"{OURS}, {precision}"
         if options.only in (None, name):
-            distance = pieapp.Distance(
-                net, stride=options.stride, patches=options.patches, precision=precision
-            )
-            found[name] = distance.at(reference)
+            found[name] = distance(options, net, precision).at(reference)
     if options.only in (None, PIQ):
-        metric = by_piq(net, options.stride)
+        metric = by_piq(net, options.stride).to(options.device)
         found[PIQ] = lambda images: metric(images, reference)
     return found
 
 
-def run(measure: Measure, images: Tensor) -> tuple[float, Tensor, Tensor]:
-    """Compute value and gradient; give the seconds too."""
+def distance(options: argparse.Namespace, net: pieapp.Network, precision: str) -> pieapp.Distance:
+    """Make our distance."""
+    return pieapp.Distance(net, stride=options.stride, patches=options.patches, precision=precision)
+
+
+def step(measure: Measure, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute value and gradient."""
     images = images.detach().requires_grad_()
-    wait(images)
-    start = time.perf_counter()
     values = measure(images)
     (gradient,) = torch.autograd.grad(values.sum(), images)
-    wait(images)
-    return time.perf_counter() - start, values.detach(), gradient
-
-
-def wait(images: Tensor) -> None:
-    if images.is_cuda:
-        torch.cuda.synchronize()
-
-
-def peak(options: argparse.Namespace, name: str) -> int:
-    """Measure the peak memory of a fresh process, in bytes."""
-    command = [sys.executable, __file__, *sys.argv[1:], "--only", name]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def own_peak(device: str) -> int:
-    if device != "cpu":
-        return torch.cuda.max_memory_allocated()
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux: getrusage would count the process that started this one, too
-        line = next(one for one in status.read_text().splitlines() if one.startswith("VmHWM"))
-        return 1024 * int(line.split()[1])
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used if sys.platform == "darwin" else 1024 * used
+    return values.detach(), gradient
 
 
 def agreement(found: tuple[Tensor, Tensor], wanted: tuple[Tensor, Tensor]) -> dict[str, float]:
@@ -178,9 +160,7 @@ def attack(options: argparse.Namespace, precision: str) -> dict[str, float]:
     model = classifiers.load("mobilenet_v2", device=options.device)
     images, labels, _ = datasets.photographs(options.attacked, 224)
     images, labels = images.to(options.device), labels.to(options.device)
-    cost = pieapp.Distance(
-        network(options.weights, options.width), patches=options.patches, precision=precision
-    )
+    cost = distance(options, network(options.weights, options.width), precision)
     attacked = attacks.imperceptible(model, images, labels, cost=cost)
     with torch.no_grad():
         wrong = model(attacked).argmax(1) != labels
@@ -190,64 +170,38 @@ def attack(options: argparse.Namespace, precision: str) -> dict[str, float]:
 
 def main() -> None:
     options = arguments()
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    record = begin(options, tolerance=TOLERANCE)
     reference, images = pair(options)
     compared = measures(options, reference)
-    if options.only:
-        run(compared[options.only], images)
-        print(own_peak(options.device))
-        return
-
-    record = runs.provenance(
-        machine=machine(options.device),
-        threads=torch.get_num_threads(),
-        load_before=os.getloadavg(),
-        options={
-            name: value for name, value in vars(options).items() if name not in ("out", "only")
-        },
-    )
-    results = {name: run(measure, images)[1:] for name, measure in compared.items()}  # warms up
-    seconds: dict[str, list[float]] = {name: [] for name in compared}
-    for _ in range(options.repeats):
-        for name, measure in compared.items():
-            seconds[name].append(run(measure, images)[0])
-    record["load_after"] = os.getloadavg()
-    del compared
-
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
-    ratios = {
-        name: statistics.median(p / t for p, t in zip(seconds[PIQ], times, strict=True))
-        for name, times in seconds.items()
+    sides: dict[str, Task] = {
+        name: lambda turn, measure=measure: step(measure, images)
+        for name, measure in compared.items()
     }
-    print(f"{record['machine']}, {record['threads']} threads, load {record['load_after'][0]:.1f}")
-    print(f"{options.batch} × {options.size} × {options.size}, {options.weights} weights\n")
-    print(
-        f"{'':20} {'seconds':>8} {'ratio':>6} {'peak GB':>8} "
-        f"{'value':>8} {'gradient':>9} {'cosine':>7}"
+    if options.only:
+        alone(sides, options)
+        return
+    results = {name: task(0) for name, task in sides.items()}  # warms up
+    headline(
+        record,
+        f"PieAPP and its gradient, {options.batch} × {options.size} × {options.size}, "
+        f"weights: {options.weights}",
     )
-    record["measured"] = {}
-    for name in medians:
-        row = {
-            "seconds_median": medians[name],
-            "seconds": seconds[name],
-            "ratio_to_piq_median_of_turns": ratios[name],
-            "peak_bytes": peak(options, name),
-            **agreement(results[name], results[PIQ]),
+    record["measured"] = times(
+        take_turns(sides, options.repeats, options.device)[1], OURS, options.batch
+    )
+    use(record["measured"], record, options.batch, sides)
+    show(record["measured"])
+    record["agreement"] = {
+        name: agreement(found, results[PIQ]) for name, found in results.items() if name != PIQ
+    }
+    record["equal"] = record["agreement"][OURS]["value_relative"] <= TOLERANCE
+    if options.attacked:
+        record["attack"] = {
+            precision: attack(options, precision) for precision in ("float32", *options.reduced)
         }
-        precision = name.removeprefix("Distance, ")
-        if options.attacked and name != PIQ:
-            row["attack"] = attack(options, precision)
-        record["measured"][name] = row
-        print(
-            f"{name:20} {row['seconds_median']:8.3f} {row['ratio_to_piq_median_of_turns']:6.2f} "
-            f"{row['peak_bytes'] / 1e9:8.2f} {row['value_relative']:8.0e} "
-            f"{row['gradient_relative']:9.0e} {row['gradient_cosine']:7.4f} "
-            + (json.dumps(row["attack"]) if "attack" in row else "")
-        )
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    runs.write_json(options.out, record)
-    print(f"\nwritten to {options.out}")
+        print("attacked with each precision:", json.dumps(record["attack"]))
+    finish(record, options)
+    verdict(record)
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def main() -> None:
         )
     first, *_, last = record["measured"].values()
     record["cost_of_last_by_first"] = last["seconds_median"] / first["seconds_median"]
-    finish(record, options.out)
+    finish(record, options)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,10 @@ Task = Callable[[int], Any]
 def parser(
     doc: str | None, name: str, folder: str = "benchmarks", threads: int = 0, gpu: bool = True
 ) -> argparse.ArgumentParser:
-    """Make a parser with the options that every benchmark has; ``gpu``: a choice of device."""
+    """Make a parser with the options that every benchmark has; ``gpu``: a choice of device.
+
+    The record is written to results/``folder``/``name``.json, a GPU's to ``name``_gpu.json.
+    """
     made = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -44,8 +47,8 @@ def parser(
     add("--threads", type=int, default=threads, help=f"CPU threads (default: {said})")
     if gpu:
         add("--device", default="cpu", help="cpu (default) or cuda")
-    made.set_defaults(device="cpu")
-    add("--out", type=Path, default=ROOT / "results" / folder / f"{name}.json")
+    made.set_defaults(device="cpu", record=f"{folder}/{name}")
+    add("--out", type=Path, help=f"default: results/{folder}/{name}.json, of a GPU {name}_gpu.json")
     add("--only", help=argparse.SUPPRESS)  # the one side that a fresh process does
     return made
 
@@ -65,15 +68,19 @@ def begin(options: argparse.Namespace, **more: Any) -> dict[str, Any]:
         options={
             name: value
             for name, value in vars(options).items()
-            if name not in ("out", "only", "checkout")
+            if name not in ("out", "only", "checkout", "record")
         },
         **more,
     )
 
 
-def finish(record: dict[str, Any], out: Path, rows: pd.DataFrame | None = None) -> None:
+def finish(
+    record: dict[str, Any], options: argparse.Namespace, rows: pd.DataFrame | None = None
+) -> None:
     """End a record and write it, and beside it the figures of each image, if there are any."""
     record["load_after"] = os.getloadavg()
+    where = options.record if options.device == "cpu" else f"{options.record}_gpu"
+    out = options.out or ROOT / "results" / f"{where}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     runs.write_json(out, record)
     if rows is not None:

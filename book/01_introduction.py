@@ -81,8 +81,8 @@
 #    People, it is assumed, recognise things about equally well wherever the picture was taken.
 # 3. Training on imperceptible attacks makes the unseen features useless to the classifier. What remains is closer to what people use, and should be fairer.
 #
-# {ref}`Figure 1a <fig-1a>` draws the third step. Only its end can be measured: whether accuracy depends less on income after training (pages
-# {doc}`4.1 <04_1_bias_metric>` to {doc}`4.3 <04_3_results>`). The steps before it are a hypothesis. In particular, nothing says in advance that
+# {ref}`Figure 1a <fig-1a>` draws the third step. What can be measured is its end, whether accuracy depends less on income after training (pages
+# {doc}`4.1 <04_1_bias_metric>` to {doc}`4.3 <04_3_results>`), and, where the unseen feature is planted on purpose as there, how much a model still gains from it. The rest is a hypothesis. In particular, nothing says in advance that
 # unseen features and unfair features are the same ones.
 
 # %% tags=["remove-output"]
@@ -94,11 +94,12 @@ glue("fig_1a", figures.figure1(), display=True)
 
 # %% [markdown]
 # ```{glue:figure} fig_1a
+# :alt: "Two overlapping circles, what people notice and what changes the classifier's answer, before and after training"
 # :name: "fig-1a"
 #
-# **Figure 1a.** What training on imperceptible attacks is meant to do. Each dot is a change made to a photograph. Inside the solid circle are the changes that
+# **Figure 1a.** What training on imperceptible attacks is meant to do. Each mark is a change made to a photograph. Inside the solid circle are the changes that
 # people notice, inside the dashed circle those that change the classifier's answer. Attacks of this paper are the changes in the dashed circle alone.
-# Training on them (right) teaches the classifier to ignore them, and the two circles come to overlap more. A drawing of the hypothesis,
+# Training on them (right) teaches the classifier to ignore them, and the two circles come to overlap more (arrow). A drawing of the hypothesis,
 # after Figure 1a of the paper; it shows no data.
 # ```
 

@@ -59,8 +59,8 @@
 # | MS-SSIM {cite:p}`wang2003multiscale` | The same, on the image halved several times, with a weight for each scale. | scale weights | committee |
 # | FSIM {cite:p}`zhang2011fsim` | Two local features, phase congruency and gradient strength, with more weight where phase congruency is high. | two constants | committee |
 # | HaarPSI {cite:p}`reisenhofer2018haar` | Responses of small Haar wavelets, with more weight where coarser wavelets respond. | two constants | committee, {doc}`appendix <a1_pieapp_small>` |
-# | LPIPS {cite:p}`zhang2018unreasonable` | Features of a classification network, normalised, with one fitted weight per channel. | yes | judge, {doc}`3.2 <03_2_pieapp>` |
-# | DISTS {cite:p}`ding2022image` | Means (texture) and correlations (structure) of such features, so that one patch of grass may replace another. | yes | judge, {doc}`3.2 <03_2_pieapp>` |
+# | LPIPS {cite:p}`zhang2018unreasonable` | Features of a classification network, normalised, with one fitted weight per channel. | yes | judge, {doc}`3.2 <03_2_pieapp>`; committee |
+# | DISTS {cite:p}`ding2022image` | Means (texture) and correlations (structure) of such features, so that one patch of grass may replace another. | yes | judge, {doc}`3.2 <03_2_pieapp>`; committee |
 # | PIM {cite:p}`bhardwaj2020unsupervised` | A representation learned, without labels, from what neighbouring video frames have in common. | no | – |
 # | PieAPP {cite:p}`prashnani2018pieapp` | Patches, by a network whose scores for two distortions predict which one people prefer. | yes | the paper's cost; a small one, {doc}`3.2 <03_2_pieapp>` |
 # :::

@@ -170,6 +170,7 @@ glue("worst_l2", float((records["l2"] - records["distance"]).abs().max()))
 
 # %% [markdown]
 # ```{glue:figure} fig_2
+# :alt: "Digits: originals, after one SSIM step and after one PGD step of the same length"
 # :name: "fig-2"
 #
 # **Figure 2.** The first {glue:text}`n_shown` test digits (MNIST, 28 × 28 pixels, enlarged) that both one-step attacks fool at an $L_2$ distance of {glue:text}`shown_distance`. Left: original and label. Middle: the SSIM step, with the Gaussian window. Right: the PGD step. Under each attack: the network's answer
@@ -193,6 +194,7 @@ for name, key in zip(pair, ("ssim", "pgd"), strict=True):
 
 # %% [markdown]
 # ```{glue:figure} fig_whereabouts
+# :alt: "Maps of each step's change in three digits, and bars of its shares on background, edge and stroke"
 # :name: "fig-whereabouts"
 #
 # **Figure E2.** Where the perturbations sit at $L_2$ distance {glue:text}`shown_distance`. Left: the change of each pixel in the digits of {ref}`Figure 2 <fig-2>`, with the outline of the digit. Right: the share of the squared change on the black background, on the edge (up to half grey) and on the stroke, averaged
@@ -218,6 +220,7 @@ glue("far_ssim_ssim", float(cell.loc[("SSIM step", max(distances)), "ssim"]))
 
 # %% [markdown]
 # ```{glue:figure} fig_tradeoff
+# :alt: "Curves of success and SSIM over the length of the step, for both steps"
 # :name: "fig-tradeoff"
 #
 # **Figure E3.** One step of each attack on the correctly classified of {glue:text}`n_images` test digits, at equal $L_2$ distances. Left: success rate. Right: mean SSIM between original and attack, over the windows that fit. *One window* is the SSIM step whose window is the whole image. Not in the paper.

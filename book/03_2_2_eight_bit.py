@@ -254,7 +254,7 @@ glue("ddn_steps", ddn_steps)
 glue("perc_al_steps", perc_al_steps)
 glue("n_values", 3 * size**2)
 glue("grain", 100 / found["n"])
-glue("sure", 100 * 0.05 ** (1 / found["n"]))
+glue("sure", int(100 * 0.05 ** (1 / found["n"])))
 places = {"ours": "Ours (a = 0)", "climb": "Climb alone", "eight": "8-bit aware", "ddn": "DDN"}
 for key, name in {**places, "perc_al": "PerC_AL", "alike": "All places alike"}.items():
     for column in ("l2", "lpips", "dists", "forwards", "backwards", "success_rate"):
@@ -290,12 +290,13 @@ for key, name in {**places, "perc_al": "PerC_AL", "none": "No attack"}.items():
 
 # %% [markdown]
 # ```{glue:figure} fig_reach
+# :alt: "Curves of the share of photographs fooled over LPIPS and over DISTS, one for each attack"
 # :name: "fig-reach"
 #
 # **Figure E6.** On how many of the {glue:text}`n` photographs of {ref}`Table E6 <tab-eight-bit>` each attack succeeds with an LPIPS (above) or DISTS (below) of at most what the axis says. Further to the left is nearer to the originals; the mark is where half of the successes are reached. One photograph is {glue:text}`grain:.1f` percentage points. Ground cost {glue:text}`cost`, {glue:text}`stand_in`.
 # ```
 #
-# A mean over photographs is mostly that of the few hard ones; a curve shows all of them. At an LPIPS of {glue:text}`eight_median_lpips:.2f`, where the 8-bit aware attack has half of its successes, {glue:text}`rival` has succeeded on {glue:text}`rival_share:.0f` % of the photographs and the paper's reading on {glue:text}`ours_share:.0f` %.
+# A mean over photographs is mostly that of the few hard ones; a curve shows all of them. At an LPIPS (×1000) of {glue:text}`eight_median_lpips:.2f`, where the 8-bit aware attack has half of its successes, {glue:text}`rival` has succeeded on {glue:text}`rival_share:.0f` % of the photographs and the paper's reading on {glue:text}`ours_share:.0f` %.
 
 # %% [markdown]
 # ## What a perceptual cost adds
@@ -373,5 +374,5 @@ glue("large_says", large_says)
 # %% [markdown]
 # ## What came out
 #
-# Asking the image that is saved, and then following a mean of gradients, fools {glue:text}`classifier` on {glue:text}`success:.0f` % of {glue:text}`n` photographs, with {glue:text}`times_lpips:.1f` times less LPIPS, {glue:text}`times_dists:.1f` times less DISTS and {glue:text}`times_l2:.1f` times less $L_2$ than Algorithm 1 with its truncation. (If all are fooled, the rate among others is above {glue:text}`sure:.0f` %, with 95 % confidence.) Means over so few photographs are those of the hardest: on half of them it is less than {glue:text}`median_times_lpips:.1f`, {glue:text}`median_times_dists:.1f` and {glue:text}`median_times_l2:.1f` times, and with the ResNet-50, on {glue:text}`large_n` photographs, the means are {glue:text}`large_times_lpips:.1f`, {glue:text}`large_times_dists:.1f` and {glue:text}`large_times_l2:.1f` times smaller. The aims are {glue:text}`met_lpips` in LPIPS,
+# Asking the image that is saved, and then following a mean of gradients, fools {glue:text}`classifier` on {glue:text}`success:.0f` % of {glue:text}`n` photographs, with {glue:text}`times_lpips:.1f` times less LPIPS, {glue:text}`times_dists:.1f` times less DISTS and {glue:text}`times_l2:.1f` times less $L_2$ than Algorithm 1 with its truncation. (If all are fooled, the rate among others is above {glue:text}`sure` %, with 95 % confidence.) Means over so few photographs are those of the hardest: on half of them the factor is below {glue:text}`median_times_lpips:.1f`, {glue:text}`median_times_dists:.1f` and {glue:text}`median_times_l2:.1f` times, and with the ResNet-50, on {glue:text}`large_n` photographs, the means are {glue:text}`large_times_lpips:.1f`, {glue:text}`large_times_dists:.1f` and {glue:text}`large_times_l2:.1f` times smaller. The aims are {glue:text}`met_lpips` in LPIPS,
 # {glue:text}`met_dists` in DISTS and {glue:text}`met_l2` in $L_2$ here; with the ResNet-50, {glue:text}`large_met_lpips`, {glue:text}`large_met_dists` and {glue:text}`large_met_l2`. The gain is due to how images are rounded, to the averaging from several starts, and to hiding the change; a learned perceptual cost {glue:text}`adds`. Nearer in LPIPS: {glue:text}`nearer_lpips`; in DISTS: {glue:text}`nearer_dists`. What is so near is also soon undone: after JPEG compression of quality 90, {glue:text}`eight_jpeg:.0f` % are misclassified (of the unattacked {glue:text}`none_jpeg:.0f` %), of the paper's reading {glue:text}`ours_jpeg:.0f` %. Next: {doc}`whether it holds beyond one network <03_2_3_networks>`.

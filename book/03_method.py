@@ -106,6 +106,7 @@ glue("fig_price", figures.price(x, samples, losses, budget), display=True)
 
 # %% [markdown]
 # ```{glue:figure} fig_price
+# :alt: "Six samples moved along the loss within a budget, and the objective over the price"
 # :name: "fig-e1"
 #
 # **Figure E1.** A price stands for a budget. Left: six samples on the curve of the loss, and where the worst distribution within a mean squared distance of

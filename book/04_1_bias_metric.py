@@ -99,7 +99,7 @@ here = book.start("04_1_bias_metric")
 #
 # The paper's table of countries for ImageNet images was never published. So the countries on this page are **simulated**. Here is what is real and what is not.
 #
-# - *Real*: the images, {glue:text}`what_images` (digits are those of MNIST, {cite:p}`lecun1998gradient`); the classifier and its errors; the countries and their GDP per capita (World Bank, 2020; `humimp/data/README.md` lists the exceptions).
+# - *Real*: the images, {glue:text}`what_images` (MNIST: {cite:p}`lecun1998gradient`); the classifier and its errors; the countries and their GDP per capita (World Bank, 2020; `humimp/data/README.md` lists the exceptions).
 # - *As in the paper*: 41 countries, and a skew to match: {glue:text}`share_us:.1f` % of the images are "from" the United States and {glue:text}`share_uk:.1f` % from the United Kingdom, then come Canada, Australia and Germany.
 #   How the numbers fall from there, and which 36 countries follow, is our choice.
 # - *Simulated*: which image comes from which country. It is dealt out by chance, independently of what the image shows.
@@ -186,6 +186,7 @@ glue("share_uk", float(100 * places["n"][1] / n_images))
 
 # %% [markdown]
 # ```{glue:figure} fig_pattern
+# :alt: "Images without the planted pattern, with it, and the pattern alone"
 # :name: "fig-pattern"
 #
 # **Figure E8.** The planted pattern of the **simulated geography**, every pixel a square of {glue:text}`squares` × {glue:text}`squares`. Left: images without it, with room made for it. Middle: with it. Right: the pattern alone, {glue:text}`amplify` times amplified, around grey. Not in the paper.
@@ -305,6 +306,7 @@ glue(
 
 # %% [markdown]
 # ```{glue:figure} fig_5a
+# :alt: "Scatter of accuracy over income, a mark for each country, with the fitted line"
 # :name: "fig-5a"
 #
 # **Figure 5a.** Accuracy and income by country, **with simulated countries and a planted bias**: {glue:text}`n_images` real images, {glue:text}`what_images`, of which $\theta_0$ gets {glue:text}`accuracy:.1f` % right, dealt out to {glue:text}`n_countries` countries
@@ -369,6 +371,7 @@ if scale is not None:
 # with the planted pattern and tested on the other {glue:text}`large_n_images`. Only a fine-tuned network can know of the pattern, and it sees few images of each class: those to test on show {glue:text}`large_n_classes` classes.
 #
 # ```{glue:figure} large_fig_5a
+# :alt: "Scatter of accuracy over income in the reference run, with the fitted line"
 # :name: "fig-5a-large"
 #
 # **Figure E9.** Figure 5a in the **reference run at reduced settings**: a ResNet-50 on {glue:text}`large_n_images` photographs of the paper's set, {glue:text}`large_size` × {glue:text}`large_size` pixels, **with simulated countries and a planted pattern**. It gets {glue:text}`large_accuracy:.1f` % right. Line and shade as in {ref}`Figure 5a <fig-5a>`: F(1, {glue:text}`large_df2`) = {glue:text}`large_f:.2f`, p = {glue:text}`large_p`.
@@ -489,6 +492,7 @@ glue("scatter", "less" if right * (1 - right) < typical * (1 - typical) else "mo
 
 # %% [markdown]
 # ```{glue:figure} fig_power
+# :alt: "Curves of how often the F-test finds a bias over the bias's size"
 # :name: "fig-power"
 #
 # **Figure E10.** How often the F-test at the 5 % level finds a bias, over the size of the bias, at a mean accuracy of {glue:text}`typical:.0f` %, with **simulated countries**: {glue:text}`n_draws` draws for each point, shades of two standard errors. Left: with the paper's $\Sigma$, for several numbers of images in all. Right: for 2,000 images and

@@ -212,6 +212,7 @@ glue(
 
 # %% [markdown]
 # ```{glue:figure} fig_pool
+# :alt: "One training image and its attacks of each round, by attack"
 # :name: "fig-pool"
 #
 # **Figure E11.** One training image with **simulated geography** and what the pools hold of it: the last attack made from it in each round, by attack. The same image was drawn each time, since the drawing depends on the weights alone. Not in the paper.

@@ -306,6 +306,7 @@ glue("n_draws", n_draws)
 
 # %% [markdown]
 # ```{glue:figure} fig_5b
+# :alt: "Box plots of the slopes of the models of each training"
 # :name: "fig-5b"
 #
 # **Figure 5b.** The slopes of {glue:text}`n_models` models for each training, on {glue:text}`what_images` with a **simulated geography**; a point per model, boxes of the middle half. Dashed: $\beta_0 =$ {glue:text}`beta0` of $\theta_0$. Ground cost of ours: {glue:text}`cost`{glue:text}`stand_in`. {glue:text}`diverged`
@@ -408,6 +409,7 @@ glue("pattern_joined", ", and" if more else ", but" if less else ", and")
 
 # %% [markdown]
 # ```{glue:figure} fig_accuracy
+# :alt: "Slope over accuracy of each model, and accuracy in each quarter of the countries"
 # :name: "fig-accuracy"
 #
 # **Figure E12.** What the paper does not show (**simulated geography**). Left: the slope of each model over its accuracy; star: $\theta_0$. Right: accuracy in each quarter of the countries by GDP per capita, means over the models with bars of one standard deviation.
@@ -464,6 +466,7 @@ glue("needed", f"{needed:.2f} points" if found else "more than any difference th
 
 # %% [markdown]
 # ```{glue:figure} fig_t_power
+# :alt: "Curves of how often the t-test finds a difference over its size"
 # :name: "fig-t-power"
 #
 # **Figure E13.** How often the one-sided t-tests at the 5 % level find a difference between the mean slopes after PGD's and after our training, over its true size, given how the slopes of {ref}`Figure 5b <fig-5b>` scatter (**simulated geography**; {glue:text}`n_draws` samples, shades of two standard errors). Welch's test has
@@ -712,6 +715,7 @@ if scale is not None and before is not None:
 # {glue:text}`large_n_models` models for each training instead of {glue:text}`n_paper_models`, $T_2 =$ {glue:text}`large_passes` instead of {glue:text}`paper_passes`, and {glue:text}`large_perc_al_steps` steps of PerC_AL. The countries are simulated, and the ground cost of ours is {glue:text}`large_cost`, a stand-in for PieAPP. `make book PROFILE=paper` runs the rest on a GPU.
 #
 # ```{glue:figure} large_fig_5b
+# :alt: "Box plots of the slopes of each training in the reference run"
 # :name: "fig-5b-large"
 #
 # **Figure E14.** Figure 5b in the **reference run at reduced settings**: slopes of {glue:text}`large_n_models` ResNet-50 for each training ($T_2 =$ {glue:text}`large_passes`), on {glue:text}`large_n_images` photographs of {glue:text}`large_size` × {glue:text}`large_size` pixels with a **simulated geography**. Dashed: $\beta_0 =$ {glue:text}`large_beta0` of $\theta_0$ ({ref}`Figure E9 <fig-5a-large>`). Ground cost of ours: {glue:text}`large_cost`, a stand-in for PieAPP.
@@ -734,7 +738,7 @@ if scale is not None and before is not None:
 # The paper's tests take slopes with their signs. That slopes are smaller after training on our attack than on the other two {glue:text}`large_holds`: in pairs, PGD's minus ours is {glue:text}`large_difference_PGD` points per doubling (t = {glue:text}`large_t_PGD`, p {glue:text}`large_holm_PGD` after Holm), and PerC_AL's minus ours {glue:text}`large_difference_PerC_AL` (t = {glue:text}`large_t_PerC_AL`, p {glue:text}`large_holm_PerC_AL`). Plain fine-tuning's minus ours is
 # {glue:text}`large_difference_Fine-tuning`. Of the magnitudes $|\beta|$, PGD's minus ours is {glue:text}`large_size_difference_PGD` (p {glue:text}`large_size_holm_PGD`), PerC_AL's {glue:text}`large_size_difference_PerC_AL` (p {glue:text}`large_size_holm_PerC_AL`) and plain fine-tuning's {glue:text}`large_size_difference_Fine-tuning`.
 #
-# Of the images, {glue:text}`large_accuracy_0:.1f` % are right before training and {glue:text}`large_accuracy_Ours:.1f` % after training on ours, {glue:text}`large_accuracy_PGD:.1f` % on PGD's, {glue:text}`large_accuracy_PerC_AL:.1f` % on PerC_AL's and {glue:text}`large_accuracy_Fine-tuning:.1f` % after plain fine-tuning. Minutes for Algorithm 2 and for each model by Algorithm 3, on one core: {glue:text}`large_spent`.
+# Of the images, {glue:text}`large_accuracy_0:.1f` % are right before training and {glue:text}`large_accuracy_Ours:.1f` % after training on ours, {glue:text}`large_accuracy_PGD:.1f` % on PGD's, {glue:text}`large_accuracy_PerC_AL:.1f` % on PerC_AL's and {glue:text}`large_accuracy_Fine-tuning:.1f` % after plain fine-tuning. Minutes for Algorithm 2 and for each model by Algorithm 3, by the clock of a shared machine, on one core: {glue:text}`large_spent`. Algorithm 3 does the same work whatever made the images.
 
 # %% [markdown]
 # ## What came out

@@ -20,7 +20,7 @@
 # (tab-scoreboard)=
 # ## The scoreboard
 #
-# What follows is computed from the committed **reference runs**, whatever run the other pages show. Each line says which run it is: *paper's settings* has the paper's kind of network, its photographs and their size; *laptop* has a smaller network and few photographs; *paper_cpu* has the paper's kind of network and its photographs, but smaller; *n* is how many images were attacked. Under each finding stands
+# What follows is computed from the committed **reference runs**, whatever run the other pages show. Each line says which run it is: *paper's settings* has the paper's kind of network, its photographs and their size; *laptop* has a smaller network and few photographs; *reduced settings* has the paper's kind of network and its photographs, but smaller and trained for less long; *n* is how many images were attacked. Under each finding stands
 # what was used in the place of what the paper used. A verdict about a stand-in is about the stand-in. A verdict leads to the page that shows the numbers.
 
 # %% tags=["hide-input"]
@@ -40,7 +40,8 @@ for kind in ("claim", "number"):
         lines = board[(board["kind"] == kind) & (board["section"] == section)]
         count = lines["verdict"].value_counts()
         glue(f"{kind}s_{section}", len(lines))
-        told = [f"{count.get(word, 0)} {word}" for word in scoreboard.VERDICTS]
+        found = [(int(count.get(word, 0)), word) for word in scoreboard.VERDICTS]
+        told = [f"{n} {'differ' if word == 'differs' and n != 1 else word}" for n, word in found]
         glue(f"{kind}s_{section}_told", ", ".join(told))
 
 # %% [markdown]
@@ -115,7 +116,7 @@ else:
 #
 # - **PieAPP itself as the cost**, the paper's choice, in place of a small one (and of SSIM, in Section 4).
 # - **Section 4 on photographs with real countries.** Public ones exist now ({doc}`page 2 <02_related_work>`), though not for ImageNet itself.
-# - **The hypothesis itself.** The chain from unseen features to unfair ones has been tested at its end only. To test a link before it, one could look at which countries' images an imperceptible attack fools most easily.
+# - **The hypothesis itself.** The chain from unseen features to unfair ones has been tested at its end, and on a planted pattern one link before it ({doc}`4.3 <04_3_results>`). To test another, one could look at which countries' images an imperceptible attack fools most easily.
 # - **People.** Every measure in this book stands in for somebody who looks.
 # - **What the scoreboard calls not testable here**: each line says what it needs.
 #

@@ -14,7 +14,7 @@
 # # Appendix: speed
 #
 # This page shows how long the package takes beside what a user would run instead: other libraries, the authors' code, and the paper's listings written out as plain loops (Figure E17, Table E24), how the cost grows with the number of images (Table E25), and what a GPU loses by rounding (Table E26). The numbers are those of committed records, made by the scripts in `benchmarks/`;
-# the page only reads them. Machines: {glue:text}`machines`. Two of the records were made on a GPU: one of PGD, and that of the rounding.
+# the page only reads them. Machines: {glue:text}`machines`. Made on a GPU: the record of the rounding, and of what is set beside others {glue:text}`on_gpu`.
 
 # %% tags=["hide-input"]
 import json
@@ -22,7 +22,7 @@ import json
 import pandas as pd
 from myst_nb import glue
 
-from humimp import evaluate
+from humimp import classifiers, evaluate
 from humimp.figures.speed import ratios, rounding_table, scaling_table, sides, sides_table
 from humimp.pages import Project
 
@@ -47,11 +47,17 @@ WHAT = {
     "algorithm1": "Algorithm 1, PieAPP of full width",
     "algorithm1_small": "Algorithm 1, PieAPP-small",
     "pgd": "PGD (L₂)",
-    "pgd_gpu": "PGD (L₂), on a GPU",
+    "pieapp": "PieAPP and its gradient",
+    "pieapp_small": "PieAPP-small and its gradient",
     "distances": "Distances",
     "defenses": "Defences",
     "dro": "Training",
     "adv_lib": "DDN, ALMA",
+}
+WHAT = {  # a GPU's record behind that of a processor
+    f"{name}{end}": f"{what}{where}"
+    for name, what in WHAT.items()
+    for end, where in (("", ""), ("_gpu", ", on a GPU"))
 }
 found = [(WHAT[name], side) for name in WHAT if name in records for side in sides(records[name])]
 rows = [
@@ -62,7 +68,8 @@ rows = [
 rows += [
     *(
         (f"{WHAT[name]}, ours in bfloat16: as listed", records[name]["listing_takes"][REDUCED])
-        for name in ("algorithm1", "algorithm1_small")
+        for name in WHAT
+        if name.startswith("algorithm1") and name in records
     ),
     *(
         (f"{name}: the authors' code", records[record]["compared"][key][ratio])
@@ -72,10 +79,6 @@ rows += [
             ("LPA", "nptm", "lpa, newton, float32", "time_theirs_by_ours_median"),
         )
     ),
-    (
-        "PieAPP and its gradient: piq",
-        records["pieapp"]["measured"]["Distance, float32"]["ratio_to_piq_median_of_turns"],
-    ),
 ]
 glue("fig_ratios", ratios(rows), display=True)
 glue("tab_sides", sides_table(found), display=True)
@@ -83,6 +86,8 @@ glue("n_rows", len(rows))
 slower = [f"{name} ({ratio:.2f})" for name, ratio in rows if ratio < 1]
 glue("slower", "; ".join(slower) or "none")
 glue("n_slower", len(slower))
+on_gpu = [what for name, what in WHAT.items() if name.endswith("_gpu") and name in records]
+glue("on_gpu", "; ".join(what.removesuffix(", on a GPU") for what in on_gpu))
 glue("algorithm1_machine", records["algorithm1"]["machine"])
 for key, name in {"algorithm1": "algorithm1", "small": "algorithm1_small"}.items():
     glue(f"{key}_ratio", records[name]["listing_takes"]["humimp"])
@@ -96,13 +101,16 @@ for key, name in {"torchattacks": "torchattacks", "foolbox": "foolbox"}.items():
     glue(f"{key}_ratio", by_side[name].ratio)
     glue(f"{key}_equal", by_side[f"{name}, equal steps"].ratio)
 glue("n_pgd", records["pgd"]["options"]["images"])
-on_gpu = {side.name: side.ratio for side in sides(records["pgd_gpu"])}
+gpu_ratios = {side.name: side.ratio for side in sides(records["pgd_gpu"])}
 glue("gpu_machine", records["pgd_gpu"]["machine"])
-glue("gpu_n_pgd", records["pgd_gpu"]["options"]["images"])
+asked = records["pgd_gpu"]["options"]
+glue("gpu_classifier", classifiers.TITLES[asked["classifier"]])
+glue("gpu_n_pgd", asked["images"])
+glue("gpu_size", asked["size"])
 for name in ("torchattacks", "foolbox"):
-    glue(f"gpu_{name}", on_gpu[name])
-    glue(f"gpu_{name}_equal", on_gpu[f"{name}, equal steps"])
-glue("gpu_by_hand", on_gpu["torchattacks, stopped by hand"])
+    glue(f"gpu_{name}", gpu_ratios[name])
+    glue(f"gpu_{name}_equal", gpu_ratios[f"{name}, equal steps"])
+glue("gpu_by_hand", gpu_ratios["torchattacks, stopped by hand"])
 used = sorted({record["machine"] for record in records.values() if "machine" in record})
 glue("machines", "; ".join(used))
 unequal = [name for name, record in records.items() if record.get("equal") is False]
@@ -112,6 +120,7 @@ glue("unequal", ", ".join(unequal) or "none")
 # ## Beside others
 #
 # ```{glue:figure} fig_ratios
+# :alt: "Dots of how many times as long the other side takes in each comparison"
 # :name: "fig-ratios"
 #
 # **Figure E17.** How many times as long the other side takes, for each of {glue:text}`n_rows` comparisons; right of the line this package is faster. Equal results were checked in the same run. Machines: {glue:text}`machines`.
@@ -126,8 +135,8 @@ glue("unequal", ", ".join(unequal) or "none")
 # - **Algorithm 1** against its listing as one would write it on piq's PieAPP, one image at a time: {glue:text}`algorithm1_ratio:.2f` times at PieAPP's full width, {glue:text}`algorithm1_reduced:.2f` times where the convolutions of PieAPP take factors rounded to bfloat16 (`precision="bfloat16"`), for which that machine ({glue:text}`algorithm1_machine`) has instructions.
 #   The outcome is the same: as many successes, the same number of steps for each image, $L_2$ within {glue:text}`algorithm1_apart:.1f` %. With PieAPP-small the ratios are {glue:text}`small_ratio:.2f` and {glue:text}`small_reduced:.2f`: the classifier is most of the work there, and at the paper's settings an image takes one or two steps, which leave little to reuse.
 # - **PGD** with early stop on {glue:text}`n_pgd` images: torchattacks takes {glue:text}`torchattacks_ratio:.0f` times as long and foolbox {glue:text}`foolbox_ratio:.0f` times, because neither lets images go that are done. Step by step, at equal numbers of steps, they are at {glue:text}`torchattacks_equal:.2f` and {glue:text}`foolbox_equal:.2f`: the same arithmetic takes the same time.
-#   On a GPU ({glue:text}`gpu_machine`, ResNet-50, {glue:text}`gpu_n_pgd` images of 299 × 299) torchattacks takes {glue:text}`gpu_torchattacks:.1f` and foolbox {glue:text}`gpu_foolbox:.1f` times as long, torchattacks stopped by hand {glue:text}`gpu_by_hand:.1f` times; at equal numbers of steps they are at {glue:text}`gpu_torchattacks_equal:.2f` and {glue:text}`gpu_foolbox_equal:.2f`, for ours checks each step that all is finite.
-# - **Algorithms 2 and 3**: Algorithm 2 takes {glue:text}`listing_2:.0f` times as long as listed, an image at a time, as in batches; by Algorithm 3 a model takes {glue:text}`listing_3:.0f` times as long as listed as when {glue:text}`n_models` are trained together in batches.
+#   On a GPU ({glue:text}`gpu_machine`, {glue:text}`gpu_classifier`, {glue:text}`gpu_n_pgd` images of {glue:text}`gpu_size` × {glue:text}`gpu_size`) torchattacks takes {glue:text}`gpu_torchattacks:.1f` and foolbox {glue:text}`gpu_foolbox:.1f` times as long, torchattacks stopped by hand {glue:text}`gpu_by_hand:.1f` times; at equal numbers of steps they are at {glue:text}`gpu_torchattacks_equal:.2f` and {glue:text}`gpu_foolbox_equal:.2f`, for ours checks each step that all is finite.
+# - **Algorithms 2 and 3**: the listing of Algorithm 2, one image at a time, takes {glue:text}`listing_2:.0f` times as long as our batches; that of Algorithm 3 takes {glue:text}`listing_3:.0f` times as long for a model as {glue:text}`n_models` trained together in batches.
 #
 # Lines on which another is faster: {glue:text}`slower`. Records whose results were not equal: {glue:text}`unequal`.
 
@@ -181,7 +190,7 @@ attacked = rounded[rounded["correct"]].groupby("attack")["success"].agg(["mean",
 for key, name in {"ddn": "DDN", "ppgd": "NPTM (PPGD)", "perc_al": "PerC_AL"}.items():
     glue(f"rounding_{key}", float(100 * attacked.loc[name, "mean"]))
     glue(f"rounding_{key}_n", int(attacked.loc[name, "size"]))
-one_way = ["PGD (L2)", "Ours (a = 0)"]
+one_way = ["PGD (L2)", "Ours (a = 0)", "Ours (a = 1)", "Ours (a = 5)"]
 glue("rounding_n", sum(len(pairs[name]) for name in one_way))
 glue(
     "rounding_same",
@@ -204,4 +213,4 @@ glue(
 # %% [markdown]
 # ## What came out
 #
-# Of {glue:text}`n_rows` comparisons, the other side is faster in {glue:text}`n_slower`. The large gains come from letting images that are done leave the batch (PGD), and from batches and from training models together (Algorithms 2 and 3). What remains is convolutions, which every library computes with the same routines. On a GPU that holds too, and there full float32 is what an attack needs that ends at the boundary. Algorithm 1 has no record of a GPU yet; the scripts take `--device cuda`.
+# Of {glue:text}`n_rows` comparisons, the other side is faster in {glue:text}`n_slower`. The large gains come from letting images that are done leave the batch (PGD), and from batches and from training models together (Algorithms 2 and 3). What remains is convolutions, which every library computes with the same routines. On a GPU that holds too, and there full float32 is what an attack needs that ends at the boundary. Set beside others on a GPU so far: {glue:text}`on_gpu`; `make bench DEVICE=cuda` measures all of it.

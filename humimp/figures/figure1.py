@@ -47,7 +47,7 @@ def figure1() -> Figure:
     Returns
     -------
     Figure
-        Two panels with the same changes as dots; only the classifier's circle moves.
+        Two panels with the same changes as marks; only the classifier's circle moves.
     """
     dots = _changes()
     with style.use():

@@ -34,8 +34,8 @@ def figure4(records: pd.DataFrame) -> Figure:
     Figure
         Each curve starts at the success rate without a defence, goes on from the mildest to the
         strongest level, and ends at its name. The success rate is the share of the correctly
-        classified images that are misclassified once attacked and defended. So that none hides
-        another, the curves stand a little beside each other.
+        classified images that are misclassified once attacked and defended. The curves stand a
+        little beside each other, and that of no attack lies on top.
 
     Raises
     ------
@@ -79,6 +79,7 @@ def _panel(axes: Axes, curves: pd.DataFrame, bare: pd.Series, looks: dict[str, s
             linewidth=1.4,
             label=name,
             clip_on=False,
+            zorder=3 if name == "No attack" else 2,
         )
         ends.append(rates[-1])
     beside = axes.get_yaxis_transform()  # across in widths of the panel, up in per cent

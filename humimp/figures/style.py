@@ -37,7 +37,7 @@ class Look(NamedTuple):
 
 
 #: The attacks of the paper's Table 1, under the names that the table gives them, the control, and
-#: the later methods that this edition sets beside them.
+#: what this edition sets beside them.
 LOOKS = {
     "No attack": Look(COLORS["grey"], "x", ":"),
     "PGD (L2)": Look(COLORS["blue"], "s", "--"),
@@ -50,16 +50,18 @@ LOOKS = {
     "DDN": Look("#332288", "<", "--"),
     "ALMA (LPIPS)": Look("#44AA99", "*", "-."),
     "8-bit aware": Look("#DC267F", "H", "-"),
+    "PerC_AL (κ = 40)": Look("#8C510A", "h", "-"),
+    "FGSM": Look("#882255", ">", "--"),
 }
 
 # Other attacks take these, in the order in which they are named.
 _SPARE = [
-    Look("#8C510A", "h", "-"),
-    Look("#882255", ">", "--"),
     Look("#117733", "p", "-."),
     Look("#808000", "8", "--"),
     Look("#661100", "d", "-."),
     Look("#785EF0", "+", "-"),
+    Look("#A6761D", "4", "--"),
+    Look("#5E5E5E", "1", "-."),
 ]
 
 _SETTINGS: dict[Any, Any] = {

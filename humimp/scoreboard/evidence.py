@@ -38,6 +38,10 @@ _NETWORKS = {
 _COSTS = {"SSIM": "1 − SSIM", "HaarPSI": "1 − HaarPSI", "LPIPS": "LPIPS"}
 
 
+# How a profile's runs are called, where its name does not say it.
+_RUNS = {"paper_cpu": "reduced settings"}
+
+
 class Source(NamedTuple):
     """The folder of one page's results; ``run`` is the word for whose they are."""
 
@@ -51,7 +55,7 @@ def reference(root: Path) -> list[Source]:
     profiles = [path for path in (root / "results").iterdir() if path.is_dir()]
     profiles.sort(key=lambda path: (path.name == PROFILE, path.name))
     return [
-        Source(profile.name, page.name, page)
+        Source(_RUNS.get(profile.name, profile.name), page.name, page)
         for profile in profiles
         for page in sorted(profile.iterdir())
         if page.is_dir()

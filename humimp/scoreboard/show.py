@@ -32,6 +32,7 @@ GROUPS = (
 )
 
 # Background and text of each verdict: Okabe and Ito's colours, with a contrast of 4.5 or more.
+_RIM = "box-shadow: inset 0 0 0 1px #0004"  # tells grey from a panel as light, in dark mode
 _LOOKS = dict(
     zip(
         VERDICTS,
@@ -119,7 +120,7 @@ def summary(board: pd.DataFrame) -> Page:
     for heading, row in zip(table.index, table.to_numpy(), strict=True):
         parts = "".join(
             f'<span title="{word}" style="flex: {count} 0 1.4em; background: {_LOOKS[word][0]}; '
-            f'color: {_LOOKS[word][1]}; text-align: center">{count}</span>'
+            f'color: {_LOOKS[word][1]}; {_RIM}; text-align: center">{count}</span>'
             for word, count in zip(VERDICTS, row, strict=True)
             if count
         )
@@ -256,7 +257,8 @@ def _beneath(first: str, second: str) -> str:
 def _chip(word: str, page: str = "") -> str:
     back, front = _LOOKS[word]
     style = (
-        f"background: {back}; color: {front}; padding: 0.1em 0.45em; border-radius: 0.3em; "
+        f"background: {back}; color: {front}; {_RIM}; padding: 0.1em 0.45em; "
+        "border-radius: 0.3em; "
         "text-decoration: none; display: inline-block; line-height: 1.3"
     )
     if not page:

@@ -34,7 +34,7 @@ def test_every_row_of_table_1_has_a_look() -> None:
 
 
 def test_the_methods_that_this_edition_adds_have_looks_of_their_own() -> None:
-    assert {"DDN", "ALMA (LPIPS)"} <= set(style.LOOKS)
+    assert {"DDN", "ALMA (LPIPS)", "PerC_AL (κ = 40)", "FGSM"} <= set(style.LOOKS)
 
 
 def test_known_attacks_keep_their_look_whatever_else_is_shown() -> None:

@@ -442,7 +442,7 @@ def test_geographies_of_all_runs_count(root, digits):
     found = Judged(root).line(SMALLER)
     assert found.verdict == DIFFERS
     assert found.run == (
-        "paper_cpu, digits, 12 models each, one geography; "
+        "reduced settings, digits, 12 models each, one geography; "
         "laptop, digits, 12 models each, one geography"
     )
     assert found.stand_in.count("cost 0") == found.stand_in.count("cost 1") == 1

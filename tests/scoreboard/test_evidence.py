@@ -298,7 +298,7 @@ def test_real_countries_are_not_guessed(root, models):
     assert Evidence(reference(root)).geographies == []
 
 
-@pytest.mark.parametrize(("few", "chosen"), [(9, "laptop"), (10, "paper_cpu")])
+@pytest.mark.parametrize(("few", "chosen"), [(9, "laptop"), (10, "reduced settings")])
 def test_a_run_of_too_few_models_stands_behind_one_of_enough(root, few, chosen):
     for profile, n_models in (("paper_cpu", few), ("laptop", 50)):
         write_page(root / "results" / profile / "04_3_results", n_models=n_models)
