@@ -46,7 +46,7 @@ def arguments() -> argparse.Namespace:
     add("--checkout", type=Path, required=True, help="folder of the authors' repository")
     add("--images", type=int, default=20, help="photographs to attack (default 20, which is all)")
     add("--size", type=int, default=112, help="side of the images in pixels (default 112)")
-    add("--steps", type=int, default=30, help="steps of each attack (default 30)")
+    add("--steps", type=int, default=100, help="steps of each attack (default 100)")
     add("--repeats", type=int, default=5, help="turns of each to time (default 5)")
     return made.parse_args()
 
