@@ -8,8 +8,8 @@ levels=256, which rounds the image that takes the steps: there the two differ by
 tries the image after the last step, which adv-lib throws away; "cost_before_last" is what ours
 would have returned without. ALMA's way is chaotic: the last line compares adv-lib with itself, its
 ε a ten-thousandth larger, which is what agreement can be had. Then both take turns, without
-anything beside and with more steps, and are timed. Prints a table, writes a JSON record and, beside it, the figures of
-each image.
+anything beside and with more steps, and are timed. Prints a table, writes a JSON record and,
+beside it, the figures of each image.
 
 The authors' code is not part of this project. Get it, BSD licensed, from
 https://github.com/jeromerony/adversarial-library, and name its folder with --checkout. It is

@@ -37,6 +37,8 @@ from humimp.figures import figure2, tradeoff, whereabouts
 from humimp.images import load
 
 here = book.start("03_1_ssim")
+if shown_distance not in distances:
+    raise ValueError(f"shown_distance: expected one of the distances {distances}")
 
 # %% [markdown]
 # ## Structural similarity
@@ -148,6 +150,11 @@ pair = ["SSIM step", "PGD step"]
 at = records[records["distance"] == shown_distance].set_index(["id", "attack"]).unstack()
 both = at["success"][pair].all(axis=1).reindex(dataset.ids)
 chosen = both[both].index[:n_shown]
+if chosen.empty:
+    raise ValueError(
+        f"shown_distance: at {shown_distance} no digit of {n_images} is fooled by both attacks; "
+        "show a larger distance, or take more images"
+    )
 truth = dict(zip(dataset.ids, dataset.images, strict=True))
 rows = [
     {"Original": truth[i]}

@@ -59,7 +59,7 @@ def model():
 def dataset():
     source = {"photographs": datasets.photographs, "imagenet1000": datasets.imagenet1000}[images]
     found = source(n_images, size)
-    return datasets.sample(found, sample) if sample else found
+    return datasets.sample(found, sample) if 0 < sample < n_images else found
 
 
 def folder(name, run=here):

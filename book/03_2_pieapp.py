@@ -177,7 +177,7 @@ rows = [
 def dataset():
     source = {"photographs": datasets.photographs, "imagenet1000": datasets.imagenet1000}[images]
     found = source(n_images, size)
-    return datasets.sample(found, sample) if sample else found
+    return datasets.sample(found, sample) if 0 < sample < n_images else found
 
 
 def folder(name, run=here):
@@ -272,7 +272,10 @@ without, firm = (abs(beside_pgd[name] - printed) for name in ("PerC_AL", "PerC_A
 glue("paper_beside_pgd", printed)
 glue("perc_al_beside_pgd", float(beside_pgd["PerC_AL"]))
 glue("perc_al_40_beside_pgd", float(beside_pgd["PerC_AL (κ = 40)"]))
-glue("printed_row", "without confidence" if without < firm else "with κ = 40")
+if pd.isna(without + firm):
+    glue("printed_row", "one way or the other, which cannot be told where one fools nothing")
+else:
+    glue("printed_row", "without confidence" if without < firm else "with κ = 40")
 taught = "they were two of the eight measures that taught PieAPP-small"
 glue(
     "judges",
@@ -302,7 +305,9 @@ for key, names in {"least": theirs, "least_of_all": list(summary.index)}.items()
     glue(key, "holds" if holds else "does not hold")
 keeping, stopping = ["PerC_AL", "DDN"], ["PGD (L2)", weakest]
 search = summary.loc[keeping, "lpips"].max() < summary.loc[stopping, "lpips"].min()
-glue("search", "nearer to the original" if search else "not all nearer to the original")
+no_nearer = summary.loc[keeping, "lpips"].min() > summary.loc[stopping, "lpips"].max()
+where = "farther from" if no_nearer else "nearer to" if search else "not all nearer to"
+glue("search", f"{where} the original")
 for column in ("lpips", "dists", "saliency"):
     values = summary[column].sort_values()
     nearer = values[values < values[weakest]]
@@ -443,7 +448,10 @@ jpeg = rates.loc["jpeg"]
 for key, name in {"perc_al": "PerC_AL", "perc_al_40": "PerC_AL (κ = 40)"}.items():
     less = summary.loc[second, ["lpips", "dists"]] < summary.loc[name, ["lpips", "dists"]]
     more = int((jpeg[second] > jpeg[name]).sum())
-    glue(f"{key}_less", "less visible" if less.all() else "not less visible")
+    seen = "not to be compared in visibility, for one of them fools nothing,"
+    if summary.loc[[second, name], "lpips"].notna().all():
+        seen = "less visible" if less.all() else "not less visible"
+    glue(f"{key}_less", seen)
     glue(f"{key}_more", more)
 
 # %% [markdown]

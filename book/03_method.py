@@ -80,13 +80,15 @@
 # Let an image be one number $x$, let the classifier's loss be $\log(1 + e^{2x})$, and let $c_0$ be the squared distance. With finitely many places for the sand, the inner problem of
 # {ref}`Eq. (2) <eq-2>` is a linear program over transport plans. It knows nothing of prices, so it is an independent check of {ref}`Eq. (3) <eq-3>`.
 
+# %% tags=["parameters"]
+budget = 0.3  # δ, how far the samples may move: their mean squared distance
+
 # %%
 import numpy as np
 from myst_nb import glue
 
 from humimp import duality, figures
 
-budget = 0.3
 x = np.linspace(-3, 3, 601)
 samples = x[[40, 120, 190, 240, 300, 350]]
 losses = np.log1p(np.exp(2 * x))

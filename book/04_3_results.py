@@ -18,8 +18,8 @@
 
 # %% tags=["parameters"]
 run = "yours"  # "yours" computes, "reference" shows the committed results
-images = "digits"  # "digits" or "imagenet1000"
-classifier = "mobilenet_v2"  # classifier of photographs; digits have a network of their own
+images = "digits"  # "digits", "imagenet1000", or the file of a manifest (.csv, .parquet)
+classifier = "mobilenet_v2"  # "mobilenet_v2", "resnet50", "resnet50_he2016" or "efficientnet_lite2"
 size = 299  # side of photographs in pixels, as in the paper; digits have 28
 n_images = 2000  # how many images the models are tested on, 266 or more
 n_train = 300  # N, how many images there are to learn from, 266 or more
@@ -28,7 +28,7 @@ first_rate = 0.001  # α of the fine-tuning by which photographs get their θ₀
 strength = 8  # of the planted pattern, in levels of 255; 0: no bias to find
 gradient = 1.0  # how much oftener rich countries have it, 0 (no bias to find) to 1
 seed = 0  # of the simulated geography and of the training
-cost = "SSIM"  # ground cost of our attack: "SSIM", or "PieAPP" from 64 pixels on
+cost = "SSIM"  # ground cost: "SSIM", or from 64 pixels on "HaarPSI", "PieAPP-small", "PieAPP"
 steps = 100  # greatest number of steps of our attack and of PGD
 step_size = 0.1  # ε of both
 lam = 1.0  # λ, the price of the ground cost

@@ -252,6 +252,7 @@ glue("speed_repeats", timed[0]["options"]["repeats"])
 glue("speed_commit", timed[0]["commit"][:7])
 for key, record in zip(("wide", "slim"), timed, strict=True):
     glue(f"{key}_ratio", faster(record, "humimp"))
+    glue(f"{key}_reduced", faster(record, "humimp, bfloat16"))
 
 # %% [markdown]
 # ```{glue:figure} tab_speed
@@ -262,7 +263,7 @@ for key, record in zip(("wide", "slim"), timed, strict=True):
 # ```
 
 # %% [markdown]
-# In float32, `humimp` is {glue:text}`wide_ratio:.1f` times as fast as piq at PieAPP's size and {glue:text}`slim_ratio:.1f` times at PieAPP-small's. Half precision (bfloat16) turns the gradient and does not pay on this processor. No GPU was at hand. The tests hold values and gradients against piq's for many sizes and strides with random weights, and, where PieAPP's own weights are on the machine, against the value
+# In float32, `humimp` is {glue:text}`wide_ratio:.1f` times as fast as piq at PieAPP's size and {glue:text}`slim_ratio:.1f` times at PieAPP-small's. In bfloat16 it is {glue:text}`wide_reduced:.1f` and {glue:text}`slim_reduced:.1f` times, and the gradient turns (the cosines). {doc}`The appendix on speed <a3_speed>` shows what that does to attacks. The tests hold values and gradients against piq's for many sizes and strides with random weights, and, where PieAPP's own weights are on the machine, against the value
 # that piq publishes; here they were not.
 
 # %% [markdown]

@@ -339,6 +339,7 @@ def _defended(name: str, defense: Defense, images: Tensor) -> Tensor:
     if not isinstance(defended, Tensor) or defended.shape != images.shape:
         got = tuple(defended.shape) if isinstance(defended, Tensor) else type(defended).__name__
         raise ValueError(f"defense {name}: expected shape {tuple(images.shape)}, got {got}")
+    checks.images(defended, f"defense {name}")
     return defended.to(images)
 
 

@@ -38,6 +38,9 @@ LARGEST = 5_000_000
 #: Names a file in which a page lists the files of its run that it opens, for ``promote``.
 OPENED_VARIABLE = "HUMIMP_BOOK_OPENED"
 
+#: Parameters that the committed results do not depend on.
+SHOWN = ("run", "n_shown", "shown_distance", "n_deals", "n_draws")
+
 
 @dataclass(frozen=True)
 class Run:
@@ -102,7 +105,7 @@ def start(page: str) -> Run:
     folder = source.folder(values)
     _list_opened(folder)
     if values.get("run") == "reference":
-        begun = Run(page, "reference", folder, _reference(source))
+        begun = Run(page, "reference", folder, _reference(source, values))
     else:
         begun = Run(page, "yours", folder, _provenance(source, values, folder))
     _display(begun.line())
@@ -157,14 +160,26 @@ def _list(value: Any, default: Any) -> Any:
     return value
 
 
-def _reference(page: Page) -> dict[str, Any]:
-    """Read where the committed results of a page come from."""
+def _reference(page: Page, values: Parameters) -> dict[str, Any]:
+    """Read where the committed results of a page come from; they must be of these parameters."""
     file = page.reference / "provenance.json"
     if not file.is_file():
         raise ValueError(
             f'{page.name} has no reference run: there is no {file}. Compute it: run = "yours"'
         )
-    return json.loads(file.read_text("utf-8"))
+    about: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    made = about["parameters"]
+    other = [
+        f"{name} = {made[name]!r}, not {value!r}"
+        for name, value in values.items()
+        if name in made and name not in SHOWN and value != made[name]
+    ]
+    if other:
+        raise ValueError(
+            f"{page.name}: the reference run was made with {', '.join(other)}; leave that as it "
+            'is, or compute with run = "yours"'
+        )
+    return about
 
 
 def _provenance(page: Page, values: Parameters, folder: Path) -> dict[str, Any]:

@@ -162,6 +162,21 @@ def model(model: Callable[[Tensor], Tensor]) -> None:
             )
 
 
+def can_derive() -> None:
+    """Check that gradients can be had: ``torch.no_grad`` can be undone, inference mode cannot.
+
+    Raises
+    ------
+    ValueError
+        In ``torch.inference_mode()``.
+    """
+    if torch.is_inference_mode_enabled():
+        raise ValueError(
+            "an attack needs gradients, which torch.inference_mode() forbids; call it outside "
+            "(torch.no_grad() does no harm)"
+        )
+
+
 def logits(logits: Tensor, labels: Tensor, *, again: bool = False) -> None:
     """Check what a model returned.
 

@@ -341,16 +341,24 @@ def predict(model: Callable[[Tensor], Tensor], images: Tensor, batch_size: int =
     ValueError
         For bad images, a model in train mode, or a model that returns no logits.
     """
+    return _predict(model, images, None, batch_size)
+
+
+def _predict(
+    model: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor | None, batch_size: int
+) -> Tensor:
+    """Predict classes; labels, if there are any, must be among the model's."""
     checks.images(images)
     checks.model(model)
     checks.count(batch_size, "batch_size", low=1)
     first = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     device = images.device if first is None else first.device
+    known = torch.zeros(len(images), dtype=torch.int64) if labels is None else labels
     predicted = []
     with torch.no_grad():
-        for batch in images.split(batch_size):
+        for batch, own in zip(images.split(batch_size), known.split(batch_size), strict=True):
             logits = model(batch.to(device))
-            checks.logits(logits, torch.zeros(len(batch), dtype=torch.int64))
+            checks.logits(logits, own)
             predicted.append(logits.argmax(1).to(images.device))
     return torch.cat(predicted)
 
@@ -361,4 +369,5 @@ def accuracy(
     """Share of images, from 0 to 1, whose predicted class is the label; arguments as `predict`."""
     checks.images(images)
     checks.labels(labels, images)
-    return float((predict(model, images, batch_size) == labels.to(images.device)).float().mean())
+    predicted = _predict(model, images, labels, batch_size)
+    return float((predicted == labels.to(images.device)).float().mean())

@@ -204,9 +204,10 @@ def sample(dataset: Dataset, n: int, seed: int = 0) -> Dataset:
 
 def folder(
     path: str | Path,
-    size: int = 224,
+    size: int | None = 224,
     n: int | None = None,
     *,
+    shorter: int | None = None,
     classes: Sequence[str] | None = None,
 ) -> Dataset:
     """Load a folder of labelled images of one's own.
@@ -221,9 +222,12 @@ def folder(
         The folder.
     size
         Side in pixels. The shorter side is resized and the centre cut out, as by
-        `humimp.images.load`.
+        `humimp.images.load`. None takes files as they are, all of one height and width.
     n
         How many, from the first on, in the order of their paths or of the table; all by default.
+    shorter
+        To how many pixels the shorter side is resized before; by default 256/224 of the size, so
+        that files of that very size are enlarged and cut. ``shorter=size`` leaves these alone.
     classes
         The names of the classes, in the order of the model's logits; those of ImageNet by
         default. Where a name is not found as it stands, letter case does not matter and an
@@ -241,7 +245,8 @@ def folder(
         There is no such folder, or an image that the table lists is missing.
     ValueError
         No images, no label for an image, an unknown or ambiguous class, a damaged image, images
-        of unequal channels, two images of the same id, or too few images for ``n``.
+        of unequal channels, or without a size of unequal shape, two images of the same id, or too
+        few images for ``n``.
     """
     path = Path(path)
     if not path.is_dir():
@@ -252,14 +257,15 @@ def folder(
     found = found[: _number(n, len(found))]
     labels = [_label(label, names, where) for _, label, where in found]
     paths = [image for image, _, _ in found]
-    return _load(paths, labels, _ids(paths, path), size)
+    return _load(paths, labels, _ids(paths, path), size, shorter)
 
 
 def geo(
     manifest: str | Path,
-    size: int = 224,
+    size: int | None = 224,
     n: int | None = None,
     *,
+    shorter: int | None = None,
     seed: int | None = None,
     classes: Sequence[str] | None = None,
     unknown: geography.Unknown = "error",
@@ -275,9 +281,8 @@ def geo(
         CSV file, or Parquet if its name ends in ``.parquet``, with a row per image and the columns
         ``path`` (from the manifest's folder), ``label`` (a class or its index from 0) and
         ``country`` (ISO-3166 alpha-3 or alpha-2, or an English name).
-    size
-        Side in pixels. The shorter side is resized and the centre cut out, as by
-        `humimp.images.load`.
+    size, shorter
+        As for `folder`.
     n
         How many of those that are kept; all by default.
     seed
@@ -330,7 +335,7 @@ def geo(
         kept = [kept[i] for i in order.tolist()]
     kept = kept[: _number(n, len(kept))]
     chosen = [paths[i] for i in kept]
-    dataset = _load(chosen, [labels[i] for i in kept], _ids(chosen, manifest.parent), size)
+    dataset = _load(chosen, [labels[i] for i in kept], _ids(chosen, manifest.parent), size, shorter)
     planted = torch.zeros(len(kept), dtype=torch.bool)
     return GeoDataset(*dataset, [countries[i] for i in kept], planted, excluded)
 
@@ -389,14 +394,25 @@ def _number(n: int | None, available: int) -> int:
     return n
 
 
-def _load(paths: list[Path], labels: list[int], ids: list[str], size: int) -> Dataset:
+def _load(
+    paths: list[Path],
+    labels: list[int],
+    ids: list[str],
+    size: int | None,
+    shorter: int | None = None,
+) -> Dataset:
     """Load files, showing progress, into one batch."""
     loaded = torch.empty(0)
     with progress.bar("loading images", len(paths)) as bar:
         for row, path in enumerate(paths):
-            image = images.load(path, size)
+            image = images.load(path, size, shorter=shorter)
             if row == 0:
                 loaded = image.new_empty(len(paths), *image.shape)
+            if image.shape[1:] != loaded.shape[2:]:
+                one, other = (" × ".join(map(str, s[-2:])) for s in (image.shape, loaded.shape))
+                raise ValueError(
+                    f"{path} has {one} pixels, {paths[0]} has {other}: give a size to resize them"
+                )
             if image.shape != loaded.shape[1:]:
                 raise ValueError(
                     f"{path} has {len(image)} channels, {paths[0]} has {loaded.shape[1]}: "

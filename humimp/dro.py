@@ -508,8 +508,12 @@ def replicates(
     and so was each β (``benchmarks/dro.py``). A difference in β above 10⁻³ would be an error.
     """
     learning_rate, batch_size = _check(model, learning_rate, batch_size, weighting)
-    data = robust if isinstance(robust, RobustDataset) else load(robust)
+    data = load(robust) if isinstance(robust, str | os.PathLike) else robust
     images, labels, ids = _check_test(test)
+    if not isinstance(seeds, Iterable):
+        raise ValueError(
+            f"seeds: expected a number for each replicate, got {seeds!r}; try range(50)"
+        )
     seeds = list(seeds)
     if together is None:
         small = sum(value.numel() for value in model.parameters()) <= SMALL
@@ -521,7 +525,7 @@ def replicates(
             f"together: expected 1 with mixed_precision, got {together}; PyTorch has no bfloat16 "
             "autocast under vmap"
         )
-    passes = _check_training(model, data, passes)
+    passes = _check_training(model, data, passes, labels)
     settings = {
         "algorithm": 3,
         **_settings(learning_rate, batch_size, weighting),
@@ -674,7 +678,9 @@ def _step(
     """Take a step in place: θ ← θ − α Σ P_i ∇ℓ(θ; x_i, y_i)."""
     parameters = list(model.requires_grad_(True).parameters())
     with torch.enable_grad(), _precision(mixed_precision, images.device):
-        value = _loss(model(images), labels, factors.to(images))
+        logits = model(images)
+        checks.labels(labels, images, logits.shape[-1])
+        value = _loss(logits, labels, factors.to(images))
     gradients = torch.autograd.grad(value, parameters, allow_unused=True)
     model.requires_grad_(False)
     for parameter, gradient in zip(parameters, gradients, strict=True):
@@ -770,18 +776,23 @@ def _check(
     return float(learning_rate), checks.count(batch_size, "batch_size", low=1)
 
 
-def _check_training(model: nn.Module, robust: RobustDataset, passes: int) -> int:
-    """Check what Algorithm 3 is given besides, try the model on one image; return the passes."""
+def _check_training(model: nn.Module, robust: RobustDataset, passes: int, *labels: Tensor) -> int:
+    """Check what Algorithm 3 is given besides, and labels to test on; return the passes."""
+    if not isinstance(robust, RobustDataset):
+        raise ValueError(
+            f"robust: expected a RobustDataset, got {type(robust).__name__}; dro.robust_dataset "
+            "makes one, and dro.clean makes one of plain images"
+        )
     checks.images(robust.images, "robust.images")
     checks.labels(robust.labels, robust.images)
     weights = robust.weights
     if weights.shape != robust.labels.shape or not bool((weights > 0).all()):
         raise ValueError("robust.weights: expected one positive weight for each image")
-    passes = checks.count(passes, "passes", low=1)
     with torch.no_grad():
         logits = model(robust.images[:1].to(_device(model)))
-    checks.logits(logits, robust.labels.max()[None])
-    return passes
+    highest = max(int(one.max()) for one in (robust.labels, *labels))
+    checks.logits(logits, torch.tensor([highest]))
+    return checks.count(passes, "passes", low=1)
 
 
 def _check_test(test: tuple[Tensor, Tensor, Sequence[str]]) -> tuple[Tensor, Tensor, list[str]]:

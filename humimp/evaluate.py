@@ -262,7 +262,7 @@ def table(records: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If columns are missing.
+        If columns are missing, or an attack has an image twice.
     """
     _check_records(records)
     measures = _measures(records)
@@ -308,7 +308,8 @@ def errors(records: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> pd.Dat
     Raises
     ------
     ValueError
-        If columns are missing, or ``draws`` or ``seed`` is no such number.
+        If columns are missing, an attack has an image twice, or ``draws`` or ``seed`` is no such
+        number.
 
     Notes
     -----
@@ -359,7 +360,7 @@ def curves(records: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If columns are missing.
+        If columns are missing, or an attack has an image twice.
     """
     _check_records(records)
     under = [str(column) for column in records if str(column).startswith("under_")]
@@ -399,6 +400,7 @@ def _plan(
     """Check everything about a run that is known before anything is loaded."""
     if not callable(attack):
         raise ValueError(f"attack: expected a function, got {attack!r}")
+    _check_columns(defenses or {}, "defenses")
     options, defenses = dict(options or {}), dict(defenses or {})
     parameters = inspect.signature(attack).parameters
     named = [p.name for p in parameters.values() if p.kind != p.VAR_KEYWORD][3:]
@@ -412,7 +414,6 @@ def _plan(
         raise ValueError("options: leave generator out, each batch gets one made from seed")
     if options.get("targeted"):
         raise ValueError("options: targeted attacks cannot be evaluated; leave targeted out")
-    _check_columns(defenses, "defenses")
     seed = checks.count(seed, "seed")
     name = name or str(getattr(attack, "__name__", type(attack).__name__))
     takes_generator, threads = "generator" in parameters, torch.get_num_threads()
@@ -497,6 +498,11 @@ def _write(out: Path, index: int, done: Done) -> None:
 
 def _check_columns(given: Mapping[str, Any], what: str) -> None:
     """Refuse names of measures and defences that cannot be columns."""
+    if not isinstance(given, Mapping):
+        raise ValueError(
+            f"{what}: expected functions by name, as in {{'l2': distances.l2}}, got "
+            f"{type(given).__name__}"
+        )
     for column in given:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", column):
             raise ValueError(
@@ -582,7 +588,8 @@ def _read_parts(out: Path, plan: Plan, ids: list[str], batch_size: int) -> dict[
                 f"{path}: damaged ({str(error).strip() or type(error).__name__}); delete this file "
                 f"and run again: only its {len(ids[rows])} images are attacked anew"
             ) from error
-        parts[index] = part
+        if all(_image(out, one).exists() for one in part["id"][part["correct"]]):
+            parts[index] = part  # else an image was lost, and its batch is attacked anew
     return parts
 
 
@@ -608,6 +615,13 @@ def _check_records(records: pd.DataFrame) -> None:
         raise ValueError(
             f"records: the columns {', '.join(missing)} are missing; pass what run() or load() "
             "returned"
+        )
+    twice = records.duplicated(["attack", "id"])
+    if twice.any():
+        names = records.loc[twice, "attack"].unique().tolist()
+        raise ValueError(
+            f"records: {checks.few(names)} holds images more than once, as if two runs had one "
+            "name; give each run a name of its own (name= of evaluate.run, or .assign(attack=...))"
         )
 
 

@@ -69,7 +69,41 @@ def income(path: str | os.PathLike[str] | None = None) -> pd.DataFrame:
     missing = [column for column in ("country", "name", "gdp") if column not in table]
     if missing:
         raise ValueError(f"{source}: no column {', '.join(missing)}; the first line names them")
-    twice = table["country"][table["country"].duplicated()].tolist()
+    return _positive(table.set_index("country"), str(source))
+
+
+def incomes(gdp: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Check a table of incomes, or take the default.
+
+    Parameters
+    ----------
+    gdp
+        Indexed by country (ISO-3166 alpha-3), with ``gdp``, and ``name`` if there are any.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As :func:`income` returns it, which is the default; codes are the names where there are
+        none.
+
+    Raises
+    ------
+    ValueError
+        If it is no such table, a country comes twice, or a GDP is not a positive number.
+    """
+    if gdp is None:
+        return income()
+    if not isinstance(gdp, pd.DataFrame) or "gdp" not in gdp or "country" in gdp:
+        raise ValueError(
+            "gdp: expected a table with a column gdp that is indexed by country, as "
+            "humimp.fairness.income returns it (.set_index('country') makes an index of a column)"
+        )
+    return _positive(gdp if "name" in gdp else gdp.assign(name=gdp.index), "gdp")
+
+
+def _positive(table: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Check a table that is indexed by country, and make numbers of its GDP."""
+    twice = table.index[table.index.duplicated()].tolist()
     if twice:
         raise ValueError(
             f"{source}: {checks.few(twice)} given more than once; keep one line for each"
@@ -78,10 +112,10 @@ def income(path: str | os.PathLike[str] | None = None) -> pd.DataFrame:
     bad = (gdp.isna() & table["gdp"].notna()) | (gdp <= 0) | np.isinf(gdp)
     if bad.any():
         raise ValueError(
-            f"{source}: GDP per capita of {checks.few(table['country'][bad].tolist())} is not a "
+            f"{source}: GDP per capita of {checks.few(table.index[bad].tolist())} is not a "
             "positive number; give US$ per head with a decimal point, or leave it empty"
         )
-    return table.assign(gdp=gdp).set_index("country")
+    return table.assign(gdp=gdp)
 
 
 class Countries(NamedTuple):
@@ -125,7 +159,8 @@ def by_income(countries: pd.DataFrame, *, groups: int = 4) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Indexed by ``group``, 1 being the poorest: ``countries``, ``n`` and ``accuracy`` of all its
-        images together (0 to 1), ``low`` and ``high``, the least and the greatest GDP per capita.
+        images together (0 to 1; NaN where a country's is), ``low`` and ``high``, the least and the
+        greatest GDP per capita.
 
     Raises
     ------
@@ -147,7 +182,7 @@ def by_income(countries: pd.DataFrame, *, groups: int = 4) -> pd.DataFrame:
     pooled = table.agg(
         countries=("n", "size"),
         n=("n", "sum"),
-        accuracy=("right", "sum"),
+        accuracy=("right", lambda right: right.sum(skipna=False)),
         low=("gdp", "min"),
         high=("gdp", "max"),
     )
@@ -177,7 +212,7 @@ def accuracy_by_country(records: pd.DataFrame, gdp: pd.DataFrame | None = None) 
         If there are no records, columns are missing, an image comes twice, ``correct`` holds
         something else than true and false, or no country is left.
     """
-    table = income() if gdp is None else gdp
+    table = incomes(gdp)
     correct = _check_records(records)
     code = records["country"].astype(object).fillna("").astype(str).str.strip().rename("country")
     groups = correct.groupby(code).agg(n="size", accuracy="mean").reset_index()
@@ -424,7 +459,8 @@ def by_model(
     ------
     ValueError
         As :func:`accuracy_by_country`, :func:`slope` and :func:`by_income`, but for models that
-        are right, or wrong, about as large a share everywhere: their slope is 0.
+        are right, or wrong, about as large a share everywhere: their slope is 0. If models were
+        tried on different images.
     """
     missing = [c for c in ("replicate", "correct", "country", "diverged") if c not in records]
     if missing:
@@ -432,6 +468,15 @@ def by_model(
             f"records: no column {', '.join(missing)}; give what dro.replicates returns, with the "
             "country of each image"
         )
+    if "id" in records:
+        images = records.groupby("replicate", sort=False)["id"].agg(frozenset).to_dict()
+        first = next(iter(images.values()), None)
+        others = [replicate for replicate, ids in images.items() if ids != first]
+        if others:
+            raise ValueError(
+                f"records: replicates {checks.few(others)} were tried on other images than the "
+                "first; compare models on the same ones"
+            )
     word = "quarter" if groups == 4 else "group"
     rows = {}
     for replicate, own in records.groupby("replicate", sort=False):
@@ -503,6 +548,11 @@ def _sigma(n: Array, covariance: str) -> Array:
 def _check_countries(countries: pd.DataFrame) -> tuple[Array, Array, Array]:
     """Check a table of countries and return accuracy, log GDP and n."""
     columns = ("accuracy", "log_gdp", "n")
+    if not isinstance(countries, pd.DataFrame):
+        raise ValueError(
+            f"countries: expected a table, got {type(countries).__name__}; give what "
+            "accuracy_by_country keeps: .kept"
+        )
     missing = [column for column in columns if column not in countries]
     if missing:
         raise ValueError(
@@ -763,7 +813,7 @@ def simulated_countries(
     """
     if minimum < 1:
         raise ValueError(f"minimum: every country needs an image; expected ≥ 1, got {minimum}")
-    known = (income() if gdp is None else gdp).reindex(list(SIMULATED))
+    known = incomes(gdp).reindex(list(SIMULATED))
     if known["gdp"].isna().any():
         raise ValueError(
             f"gdp: no GDP per capita of {checks.few(known.index[known['gdp'].isna()])}; "
@@ -779,7 +829,8 @@ def simulated_countries(
     if spare < 0:
         raise ValueError(
             f"total: {total} images are too few for {minimum} in each of {len(SIMULATED)} "
-            "countries beside the shares of the US and the UK; take more images or less minimum"
+            "countries beside the shares of the US and the UK; take more images, or a smaller "
+            "minimum"
         )
     n = np.floor(exact).astype(int)
     largest = np.argsort(-(exact - n), kind="stable")[: total - n.sum()]

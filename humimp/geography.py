@@ -558,7 +558,7 @@ def probability(
     checks.number(gradient, "gradient", low=0)
     if gradient > 1:
         raise ValueError(f"gradient: expected a number from 0 (no bias) to 1, got {gradient}")
-    known = (fairness.income() if gdp is None else gdp)["gdp"].dropna()
+    known = fairness.incomes(gdp)["gdp"].dropna()
     unknown = sorted(set(countries) - set(known.index))
     if unknown:
         raise ValueError(
@@ -684,7 +684,13 @@ def simulate(
     ValueError
         For too few images, or arguments out of range.
     """
-    pictures, labels, ids = dataset
+    try:
+        pictures, labels, ids = dataset
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "dataset: expected the three of images, labels and ids; of a GeoDataset pass the "
+            "first three, dataset[:3]"
+        ) from error
     table = fairness.simulated_countries(len(pictures), minimum=minimum, gdp=gdp)
     countries = fairness.assign(table, seed=seed).tolist()
     changed, planted = plant(

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -41,6 +42,26 @@ _SHOWING = (
     "runner.py",
 )
 
+#: The least value of a number, or of each in a list, wherever a page has a parameter of this name.
+LEAST = {
+    **dict.fromkeys(
+        ("n_images", "n_train", "n_sample", "n_slow", "n_nptm", "n_shown", "batch_size", "epochs",
+         "steps", "perc_al_steps", "ddn_steps", "alma_steps", "rounds", "passes", "qualities",
+         "bit_depths"), 1,
+    ),
+    **dict.fromkeys(
+        ("sample", "lam", "confidence", "confidences", "classes", "masking", "strength",
+         "gradient", "seed", "other_deals"), 0,
+    ),
+    "n_models": 2, "n_deals": 2, "n_draws": 2, "size": 64,
+}  # fmt: skip
+#: The greatest.
+MOST = {"qualities": 100, "bit_depths": 8, "strength": 127, "gradient": 1, "distances": 28}
+#: Lists that must hold two values at least, which the text compares.
+COMPARED = {"confidences"}
+#: Those that must be above 0.
+POSITIVE = {"step_size", "climb", "learning_rate", "first_rate", "distances", "shown_distance"}
+
 Parameters = dict[str, Any]
 
 
@@ -50,6 +71,14 @@ class Parameter:
 
     default: Any
     comment: str = ""
+
+    @property
+    def words(self) -> list[str]:
+        """What a text may be, or each in a list: the default, and what the comment quotes."""
+        first = self.default if isinstance(self.default, list) else [self.default]
+        quoted = re.findall(r'"([^"]+)"', self.comment)
+        texts = all(isinstance(one, str) for one in first)
+        return list(dict.fromkeys([*first, *quoted])) if texts and quoted else []
 
 
 @dataclass(frozen=True)
@@ -190,7 +219,8 @@ class Page:
         Raises
         ------
         ValueError
-            The page has no such parameter, or its values are of another type.
+            The page has no such parameter, or a value is of another type, out of range or none of
+            the words that the parameter's comment quotes.
         """
         for name, value in given.items():
             if name not in self.parameters:
@@ -209,6 +239,33 @@ class Page:
                     f'{self.name}: run must be "yours" (compute) or "reference" (show the '
                     f"committed results), not {value!r}"
                 )
+            self._check_value(name, value)
+
+    def _check_value(self, name: str, value: Any) -> None:
+        """Check the range of a parameter, or that it is one of its words."""
+        one = f"{self.name}: {name}"
+        several = isinstance(value, list | tuple)
+        if several and not value:
+            raise ValueError(f"{one} must not be empty; such as {self.defaults[name]!r}")
+        if name in COMPARED and len(value) < 2:
+            raise ValueError(f"{one} must hold two values at least, which are compared; {value!r}")
+        if several and len(set(map(str, value))) < len(value):
+            raise ValueError(f"{one} must not hold a value twice, got {value!r}")
+        words = self.parameters[name].words
+        files = (".csv", ".parquet") if "manifest" in self.parameters[name].comment else ()
+        for item in value if several else [value]:
+            if words and item not in words and not str(item).endswith(files):
+                listed = ", ".join(map(repr, words))
+                raise ValueError(
+                    f"{one} must be one of {listed}{_meant(item, words)}, not {item!r}"
+                )
+            if isinstance(item, str | bool | None):
+                continue
+            least, most = LEAST.get(name, -math.inf), MOST.get(name, math.inf)
+            if name in POSITIVE and not 0 < item <= most:
+                raise ValueError(f"{one} must be above 0{_at_most(name)}, got {item!r}")
+            if not least <= item <= most:
+                raise ValueError(f"{one} must be at least {least}{_at_most(name)}, got {item!r}")
 
     def _listing(self) -> str:
         if not self.parameters:
@@ -385,6 +442,10 @@ def _fits(value: Any, default: Any) -> bool:
 def _meant(name: Any, allowed: Iterable[str]) -> str:
     close = difflib.get_close_matches(str(name), list(allowed), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _at_most(name: str) -> str:
+    return f" and at most {MOST[name]}" if name in MOST else ""
 
 
 def _computes(cell: nbformat.NotebookNode) -> bool:

@@ -11,6 +11,7 @@
 Every file appears whole or not at all, so a run that is killed leaves a folder that can be used.
 """
 
+import ast
 import dis
 import errno
 import hashlib
@@ -23,6 +24,7 @@ import platform
 import re
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -77,7 +79,12 @@ LATER = ("model", "model_form_sha256")
 #: Kinds whose text says all about them.
 _BY_TEXT = (
     torch.dtype, torch.device, torch.memory_format, np.dtype, range, complex, Fraction, Decimal,
+    re.Pattern,
 )  # fmt: skip
+#: Where what a notebook or a script defines belongs: it may be defined anew under the same name.
+_OPEN = "__main__"
+#: Makers of modules whose attributes ``extra_repr()`` and the parts tell.
+_TOLD = ("torch", "torchvision")
 #: Kinds of which one is as good as another.
 _ALIKE = (type(threading.Lock()), type(threading.RLock()))
 
@@ -401,10 +408,11 @@ def describe(thing: Any, *, forms: bool = False) -> Any:
     ----------
     thing
         Numbers, text and their like, arrays, functions, classes, modules, containers, and objects.
-        NumPy's numbers are the plain ones. Functions and classes are known by name (functions
-        inside others, and lambdas, also by their code and what they refer to), arrays by their
-        values, modules by class and weights, other objects by class. Modules and objects are also
-        known by their public attributes, whatever these are; what begins with ``_`` is left out.
+        NumPy's numbers are the plain ones. Functions and classes are known by name; functions
+        inside others, lambdas, and what a notebook or script defines, also by their code and what
+        they refer to. Arrays are known by their values, modules by class and weights, other
+        objects by class. Modules and objects are also known by their public attributes, whatever
+        these are; what begins with ``_`` is left out.
     forms
         Whether modules are known by their `form`, too.
 
@@ -441,14 +449,25 @@ def form(module: nn.Module) -> str:
     """Return the SHA-256 of what a module computes with its weights, in hexadecimal.
 
     That is all its buffers, also those that are not saved, as the mean and the deviation of a
-    normalisation; and name, class and ``extra_repr()`` of each of its parts, such as strides.
+    normalisation; and name, class and ``extra_repr()`` of each of its parts, such as strides. Of
+    parts whose class is neither torch's nor torchvision's it is also their public attributes, as
+    far as these are numbers, text, arrays, or containers of such; and of a class that a notebook or
+    script defines, its code.
     """
     total = hashlib.sha256()
     for name, buffer in module.named_buffers():
         total.update(f"{name} {digest([buffer])}\n".encode())
     for name, part in module.named_modules():
+        kind = type(part)
         text = re.sub(r" at 0x[0-9a-f]+", "", part.extra_repr())
-        total.update(f"{name} {type(part).__qualname__} {text}\n".encode())
+        total.update(f"{name} {kind.__qualname__} {text}\n".encode())
+        if kind.__module__.partition(".")[0] in _TOLD:
+            continue
+        public = {k: v for k, v in vars(part).items() if not k.startswith("_") and k != "training"}
+        more: list[Any] = [{k: describe(v) for k, v in public.items() if _is_plain(v)}]
+        more += [_methods(kind)]
+        if any(more):
+            total.update(json.dumps(more, sort_keys=True).encode())
     return total.hexdigest()
 
 
@@ -610,7 +629,9 @@ def _whole(thing: Any, forms: bool, above: tuple[Any, ...]) -> Any:
         return {_kind(thing): inside([thing.func, thing.args, thing.keywords])}
     public = {key: value for key, value in _attributes(thing).items() if not key.startswith("_")}
     if not isinstance(thing, nn.Module):
-        return {_kind(thing): {key: inside(value) for key, value in public.items()}}
+        methods = _methods(type(thing))
+        described = {key: inside(value) for key, value in public.items()}
+        return {_kind(thing): described | ({"()": methods} if methods else {})}
     public.pop("training", None)
     described = {key: inside(value) for key, value in public.items()}
     if "weights" in described:
@@ -656,19 +677,72 @@ def _function(thing: Any, forms: bool, above: tuple[Any, ...]) -> Any:
     bound = inspect.isbuiltin(thing) and not (inspect.ismodule(owner) or inspect.isclass(owner))
     if inspect.ismethod(thing) or (bound and owner is not None):
         return {name: inside(owner)}
-    if "<" not in name or not inspect.isfunction(thing):
+    written = getattr(thing, "__module__", None) == _OPEN and "<" not in name
+    if written and inspect.isclass(thing):
+        return {name: _methods(thing)}
+    if not inspect.isfunction(thing) or not (written or "<" in name):
         return name
+
+    def used(key: str) -> Any:
+        value = thing.__globals__[key]
+        try:
+            return inside(value)
+        except ValueError:
+            if not written:
+                raise
+            return _kind(value)  # a cell may refer to anything
+
     cells = zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True)
-    used = sorted(_globals(thing.__code__) & set(thing.__globals__))
     return {
         name: {
-            "code": hashlib.sha256(repr(_code(thing.__code__)).encode()).hexdigest(),
+            "code": _text(thing) if written else _hashed(_code(thing.__code__)),
             "holds": {key: inside(cell.cell_contents) for key, cell in cells if _is_full(cell)},
-            "uses": {key: inside(thing.__globals__[key]) for key in used},
+            "uses": {
+                key: used(key) for key in sorted(_globals(thing.__code__) & set(thing.__globals__))
+            },
             "defaults": inside(thing.__defaults__),
             "keywords": inside(thing.__kwdefaults__),
         }
     }
+
+
+def _methods(kind: type) -> dict[str, str]:
+    """Return the fingerprint of each method that a notebook or script defines for a class."""
+    own = [one for one in reversed(kind.__mro__) if one.__module__ == _OPEN]
+    return {
+        f"{one.__qualname__}.{key}": _text(getattr(value, "__func__", value))
+        for one in own
+        for key, value in vars(one).items()
+        if inspect.isfunction(getattr(value, "__func__", value))
+    }
+
+
+def _text(function: Any) -> str:
+    """Return the SHA-256 of a function's source, whatever its layout and Python's version.
+
+    That of its code where there is no source.
+    """
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return _hashed(_code(function.__code__))
+    return _hashed(ast.unparse(tree))
+
+
+def _hashed(thing: Any) -> str:
+    return hashlib.sha256(repr(thing).encode()).hexdigest()
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a number, text, an array, or a container of such."""
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.values()))
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(map(_is_plain, value))
+    if isinstance(value, np.ndarray):
+        return not value.dtype.hasobject
+    plain = str | bool | int | float | complex | np.generic | torch.dtype | Tensor
+    return value is None or isinstance(value, plain)
 
 
 def _code(code: CodeType) -> list[Any]:

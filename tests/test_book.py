@@ -166,6 +166,42 @@ def test_a_wrong_parameter_is_refused(project, given, message):
         project.page("01_first").check(given)
 
 
+@pytest.mark.parametrize(
+    ("name", "page", "value", "message"),
+    [
+        ("n_images", "03_2_pieapp", 0, r"03_2_pieapp: n_images must be at least 1, got 0"),
+        ("size", "03_2_pieapp", 32, "size must be at least 64, got 32"),
+        ("step_size", "03_2_pieapp", 0.0, "step_size must be above 0, got 0.0"),
+        ("qualities", "03_2_pieapp", [], r"qualities must not be empty; such as \[90, 80"),
+        ("qualities", "03_2_pieapp", [90, 101], "qualities must be at least 1 and at most 100"),
+        ("bit_depths", "03_2_pieapp", [3, 3], "bit_depths must not hold a value twice"),
+        ("confidences", "03_2_pieapp", [2.0], "confidences must hold two values at least"),
+        ("confidences", "03_2_pieapp", [0.0, -1.0], "confidences must be at least 0, got -1.0"),
+        ("cost", "03_2_pieapp", "PieApp", r"cost must be one of 'PieAPP-small', 'PieAPP', .* mean"),
+        ("images", "03_2_pieapp", "cats", "images must be one of 'photographs', 'imagenet1000'"),
+        ("reading", "03_2_pieapp", "floor", "reading must be one of 'truncate', 'round', 'none'"),
+        ("networks", "03_2_3_networks", ["vgg"], "networks must be one of 'mobilenet_v2', "),
+        ("later", "03_2_3_networks", ["ALMA"], "later must be one of 'DDN', '8-bit aware', 'ALMA "),
+        ("strength", "04_1_bias_metric", 128, "strength must be at least 0 and at most 127"),
+        ("images", "04_1_bias_metric", "mnist", "images must be one of 'digits', 'imagenet1000'"),
+        ("n_models", "04_3_results", 1, "n_models must be at least 2, got 1"),
+        ("distances", "03_1_ssim", [1e9], "distances must be above 0 and at most 28, got"),
+    ],
+)  # fmt: skip
+def test_a_value_that_the_pages_cannot_take_is_refused(name, page, value, message):
+    source = Project(pages.PACKAGE.parent).page(page)
+    with pytest.raises(ValueError, match=message):
+        source.check({name: value})
+    source.check({name: source.defaults[name]})
+
+
+def test_a_manifest_is_a_file():
+    source = Project(pages.PACKAGE.parent).page("04_1_bias_metric")
+    source.check({"images": "my/manifest.csv"})
+    assert source.parameters["images"].words == ["digits", "imagenet1000"]
+    assert source.parameters["n_images"].words == []
+
+
 def test_a_float_may_be_given_as_a_whole_number(project):
     project.page("01_first").check({"step_size": 1, "n_images": 8, "run": "reference"})
 
@@ -487,6 +523,8 @@ def test_start_shows_the_reference_run_only_if_there_is_one(project):
     here = begin("01_first", run="reference", n_images=20, step_size=0.1)
     assert here.folder == folder
     assert here.line().startswith("**Reference run**: laptop profile, started")
+    with pytest.raises(ValueError, match=r"made with n_images = 20, not 21; .* run = \"yours\""):
+        begin("01_first", run="reference", n_images=21, step_size=0.1)
 
 
 def test_start_outside_of_the_project_refuses_an_unknown_page(tmp_path, monkeypatch):

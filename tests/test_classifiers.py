@@ -373,3 +373,10 @@ def test_labels_that_the_model_lacks():
     images: Tensor = torch.rand(2, 1, 2, 2)
     with pytest.raises(ValueError, match="labels below 3, the number of the model's classes, got"):
         classifiers.train(linear(), images, torch.tensor([0, 3]))
+
+
+def test_accuracy_knows_no_labels_that_the_model_lacks():
+    images: Tensor = torch.rand(2, 1, 2, 2)
+    assert classifiers.accuracy(linear(), images, classifiers.predict(linear(), images)) == 1
+    with pytest.raises(ValueError, match="labels below 3, the number of the model's classes, got"):
+        classifiers.accuracy(linear(), images, torch.tensor([0, 3]), batch_size=1)

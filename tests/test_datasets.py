@@ -544,3 +544,22 @@ def test_a_sample_is_fixed_in_order_and_holds_every_smaller_one():
     for n in (0, 51):
         with pytest.raises(ValueError, match=f"n: expected a whole number from 1 to 50, got {n}"):
             datasets.sample(whole, n)
+
+
+def test_files_of_the_size_asked_for_can_be_left_alone(tmp_path):
+    image = picture(0, size=12)
+    put(tmp_path, "0/a.png", image)
+    pixels = images.load(tmp_path / "0" / "a.png")
+    (tmp_path / "list.csv").write_text("path,label,country\n0/a.png,0,FRA\n")
+    for load, where in ((datasets.folder, tmp_path), (datasets.geo, tmp_path / "list.csv")):
+        assert not torch.equal(load(where, 12)[0][0], pixels)  # enlarged, and cut out
+        assert torch.equal(load(where, 12, shorter=12)[0][0], pixels)
+        assert torch.equal(load(where, None)[0][0], pixels)
+
+
+def test_without_a_size_files_must_have_one_shape(tmp_path):
+    put(tmp_path, "0/a.png", picture(0, size=12))
+    put(tmp_path, "0/b.png", picture(1, size=14))
+    message = r"b.png has 14 × 14 pixels, .*a.png has 12 × 12: give a size to resize them"
+    with pytest.raises(ValueError, match=message):
+        datasets.folder(tmp_path, None)

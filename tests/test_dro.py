@@ -588,3 +588,35 @@ def test_mixed_precision_is_near_full_precision(device):
         dro.train(model, robust, learning_rate=0.01, mixed_precision=m) for m in (True, False)
     )
     assert 0 < distance(one, other) < 0.05 * distance(model, other)
+
+
+def test_labels_that_the_model_lacks_are_refused_at_the_door(tmp_path):
+    x, y = data()
+    with pytest.raises(ValueError, match="labels: expected labels below 3, the number of classes"):
+        dro.robust_dataset(network(), x, y + 3, pgd, learning_rate=0.01)
+    message = "labels: expected labels below 3, the number of the model's classes, got 5"
+    with pytest.raises(ValueError, match=message):
+        dro.train(network(), dro.clean(x, y + 3), learning_rate=0.01)
+    ids = [str(k) for k in range(N)]
+    with pytest.raises(ValueError, match=message):
+        dro.replicates(
+            network(), dro.clean(x, y), test=(x, y + 3, ids), out=tmp_path / "a", learning_rate=0.01
+        )
+    assert not (tmp_path / "a").exists()
+
+
+def test_what_is_no_data_set_or_no_list_of_seeds_is_named(tmp_path):
+    x, y = data()
+    for give in (
+        lambda: dro.train(network(), (x, y), learning_rate=0.01),
+        lambda: dro.replicates(
+            network(), (x, y), test=(x, y, map(str, range(N))), out=tmp_path, learning_rate=0.01
+        ),
+    ):
+        with pytest.raises(ValueError, match=r"robust: expected a RobustDataset, got tuple; dro"):
+            give()
+    with pytest.raises(ValueError, match=r"seeds: expected a number for each .* try range\(50\)"):
+        dro.replicates(
+            network(), dro.clean(x, y), test=(x, y, map(str, range(N))), out=tmp_path,
+            learning_rate=0.01, seeds=3,
+        )  # fmt: skip

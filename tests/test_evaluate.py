@@ -852,6 +852,48 @@ def test_a_defence_that_misbehaves_is_named(tmp_path: Path) -> None:
         evaluated(tmp_path, defenses={"crop": lambda x: x[..., :2]})
 
 
+@pytest.mark.parametrize(
+    ("defense", "message"),
+    [
+        (lambda x: (x * 255).byte(), r"defense d: expected float32 or float64, got uint8"),
+        (lambda x: x * 3, r"defense d: expected values in \[0, 1\]"),
+        (lambda x: x - 1, r"defense d: .*undo the normalisation"),
+        (lambda x: x * torch.nan, r"defense d: .*NaN or infinite ones"),
+    ],
+)
+def test_what_a_defence_returns_must_be_images(tmp_path: Path, defense: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        evaluated(tmp_path, defenses={"d": defense})
+
+
+CALLS: list[int] = []
+CUT: list[int] = []
+
+
+def interrupted(model: Any, images: Tensor, labels: Tensor, *, by: float = 0.5) -> Tensor:
+    """Push, and write down that it did, but not for the call that is to be cut."""
+    CALLS.append(len(images))
+    if len(CALLS) in CUT:
+        raise KeyboardInterrupt
+    return push(model, images, labels, by=by)
+
+
+def test_a_batch_whose_image_was_lost_is_attacked_anew(tmp_path: Path) -> None:
+    CALLS[:], CUT[:] = [], [3]
+    with pytest.raises(KeyboardInterrupt):
+        evaluated(tmp_path, attack=interrupted)
+    image = tmp_path / "images" / "image-0.png"
+    before = image.read_bytes()
+    image.unlink()
+    CALLS[:], CUT[:] = [], []
+    records = evaluated(tmp_path, attack=interrupted)
+    assert len(CALLS) == 2  # the lost one's batch, and the one that was cut
+    assert image.read_bytes() == before
+    columns = ["id", "predicted", "success", "l1"]
+    wanted = evaluated(tmp_path / "whole")
+    pd.testing.assert_frame_equal(records[columns], wanted[columns])
+
+
 X, LABELS, IDS = dataset()
 
 
@@ -873,6 +915,8 @@ X, LABELS, IDS = dataset()
         ({"options": {"targeted": True}, "attack": lambda m, x, y, targeted: x}, r"targeted att"),
         ({"options": {"generator": 1}, "attack": lambda m, x, y, generator: x}, r"leave generator"),
         ({"measures": {"L 1": l1}}, r"measures: 'L 1' is no column name"),
+        ({"measures": [l1]}, r"measures: expected functions by name, .* got list"),
+        ({"defenses": [darker]}, r"defenses: expected functions by name, .* got list"),
         ({"measures": {"label": l1}}, r"measures: every record has a column 'label' already"),
         ({"defenses": {"under_a": darker}}, r"defenses: .* 'under_a' already; rename it"),
         ({"batch_size": 0}, r"batch_size: expected a whole number ≥ 1, got 0"),
@@ -1003,7 +1047,9 @@ def test_errors_are_what_a_plain_loop_over_draws_of_images_finds() -> None:
         attacked = group[group["correct"]]
         generator = np.random.default_rng(4)
         chosen = generator.integers(len(attacked), size=(50, len(attacked)))
-        tables = pd.concat(evaluate.table(attacked.iloc[row]) for row in chosen)
+        named = [str(k) for k in range(len(attacked))]  # an image may be drawn twice
+        drawn = (attacked.iloc[row].assign(id=named) for row in chosen)
+        tables = pd.concat(map(evaluate.table, drawn))
         for column in errors:
             assert errors.loc[name, column] == pytest.approx(tables[column].std(), rel=1e-10)
     assert list(errors) == list(evaluate.table(records))[2:]
@@ -1056,3 +1102,12 @@ def test_curves_leave_out_defences_that_an_attack_was_run_without() -> None:
 def test_something_else_than_records_is_refused(summary: Any) -> None:
     with pytest.raises(ValueError, match=r"records: the columns success, margin are missing; pass"):
         summary(records_by_hand().drop(columns=["success", "margin"]))
+
+
+@pytest.mark.parametrize("read", [evaluate.table, evaluate.errors, evaluate.curves])
+def test_two_runs_of_one_name_are_not_mixed(read: Any) -> None:
+    records = records_by_hand()
+    twice = pd.concat([records, records])
+    with pytest.raises(ValueError, match=r"records: .* holds images more than once, as if"):
+        read(twice)
+    read(pd.concat([records, records.assign(attack=records["attack"] + " again")]))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from humimp import fairness, paper
+from humimp import fairness, geography, paper
 
 
 def countries(accuracy, log_gdp, n) -> pd.DataFrame:
@@ -838,3 +838,60 @@ def test_by_model_gives_a_model_that_is_always_right_the_slope_zero() -> None:
     few = replicas()
     with pytest.raises(ValueError, match="a line needs at least three, got 2"):
         fairness.by_model(few[few["country"].isin(["USA", "GBR"])], groups=2)
+
+
+GDP = pd.DataFrame(
+    {"name": ["a", "b"], "gdp": [1000.0, 2000.0]}, index=pd.Index(["FRA", "USA"], name="country")
+)
+
+
+@pytest.mark.parametrize(
+    ("gdp", "error"),
+    [
+        (GDP.assign(gdp=[0, 1]), "gdp: GDP per capita of FRA is not a positive number"),
+        (GDP.assign(gdp=[1, -1]), "gdp: GDP per capita of USA is not a positive number"),
+        (GDP.assign(gdp=[1, np.inf]), "gdp: GDP per capita of USA is not a positive number"),
+        (GDP.assign(gdp=["1", "dear"]), "gdp: GDP per capita of USA is not a positive number"),
+        (pd.concat([GDP, GDP]), "gdp: FRA, USA given more than once"),
+        (GDP.reset_index(), r"gdp: expected a table .* indexed by country"),
+        (GDP["gdp"], r"gdp: expected a table .* indexed by country"),
+        (GDP[["name"]], r"gdp: expected a table with a column gdp"),
+    ],
+)
+def test_incomes_are_checked_wherever_they_are_given(gdp: object, error: str) -> None:
+    for use in (
+        lambda: fairness.accuracy_by_country(records(FRA=(3, 1), USA=(5, 5)), gdp),
+        lambda: fairness.simulated_countries(300, gdp=gdp),
+        lambda: fairness.incomes(gdp),
+        lambda: geography.probability(["FRA", "USA"], gradient=1, gdp=gdp),
+    ):
+        with pytest.raises(ValueError, match=error):
+            use()
+
+
+def test_incomes_need_no_names() -> None:
+    kept = fairness.accuracy_by_country(records(FRA=(3, 1), USA=(5, 5)), GDP[["gdp"]]).kept
+    assert kept["name"].tolist() == ["USA", "FRA"]
+    pd.testing.assert_frame_equal(fairness.incomes(), fairness.income())
+
+
+def test_an_accuracy_that_is_missing_is_not_taken_for_none_right() -> None:
+    frame = pd.DataFrame({"n": [3, 4, 5], "accuracy": [np.nan, 1, 0.5], "gdp": [1.0, 2.0, 3.0]})
+    found = fairness.by_income(frame, groups=3)["accuracy"]
+    assert np.isnan(found.iloc[0])
+    assert found.iloc[1:].tolist() == [1, 0.5]
+
+
+def test_all_of_countries_is_not_the_table() -> None:
+    found = fairness.accuracy_by_country(records(FRA=(3, 1), USA=(5, 5), NPL=(1, 5)))
+    fairness.slope(found.kept)
+    with pytest.raises(ValueError, match=r"countries: expected a table, got Countries; .*\.kept"):
+        fairness.slope(found)
+
+
+def test_models_are_compared_on_the_same_images() -> None:
+    one = records(FRA=(3, 1), USA=(5, 5), NPL=(1, 5), DEU=(2, 2)).assign(diverged=False)
+    both = pd.concat([one.assign(replicate=0), one.assign(replicate=7)])
+    assert list(fairness.by_model(both).index) == [0, 7]
+    with pytest.raises(ValueError, match="replicates 7 were tried on other images than the first"):
+        fairness.by_model(both[:-1])

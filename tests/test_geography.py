@@ -457,3 +457,10 @@ def test_what_cannot_be_planted(options, message):
 def test_too_few_images_for_a_geography():
     with pytest.raises(ValueError, match="20 images are too few for 3 in each of 41 countries"):
         geography.simulate(datasets.digits(n=20))
+
+
+def test_a_geography_is_simulated_of_a_plain_data_set():
+    x, y = batch(300), labels_of(300)
+    made = geography.simulate((x, y, [str(k) for k in range(300)]))
+    with pytest.raises(ValueError, match=r"dataset: expected the three .* dataset\[:3\]"):
+        geography.simulate(made)

@@ -317,3 +317,87 @@ def test_records_survive_parquet_exactly_and_always_give_the_same_bytes() -> Non
     data = runs.to_parquet(records)
     assert runs.to_parquet(records.copy()) == data
     pd.testing.assert_frame_equal(runs.from_parquet(data), records)
+
+
+class Shifted(nn.Module):
+    """A model whose setting is a plain attribute."""
+
+    def __init__(self, mean: Any) -> None:
+        super().__init__()
+        self.mean, self._calls, self.helper = mean, 0, Cost(1)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(0.0, 0.4), ((0.0, 1.0), (0.0, 2.0)), (torch.zeros(2), torch.ones(2)), ({"a": 1}, {"a": 2})],
+)
+def test_the_form_tells_plain_attributes_apart(one: Any, other: Any) -> None:
+    assert runs.form(Shifted(one)) == runs.form(Shifted(one))
+    assert runs.form(Shifted(one)) != runs.form(Shifted(other))
+    counting = Shifted(one)
+    counting._calls = 7  # type: ignore[assignment]
+    assert runs.form(counting) == runs.form(Shifted(one))
+
+
+WRITTEN = """
+import json
+from humimp import runs
+import re
+import numpy as np
+from torch import nn
+
+{0}
+
+print(json.dumps([runs.describe(thing) for thing in ({1})]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "same", "other", "things"),
+    [
+        (
+            "K = 1\ndef cost(a, b):\n    return K * (a - b)",
+            "K = 1\ndef cost(a, b):  # a comment\n    return (\n        K * (a - b))",
+            "K = 20\ndef cost(a, b):\n    return K * (a - b)",
+            "cost,",
+        ),
+        (
+            "def attack(x):\n    return x + 1",
+            "def attack(x):\n    return (x + 1)",
+            "def attack(x):\n    return x + 2",
+            "attack,",
+        ),
+        (
+            "class Net(nn.Module):\n    def forward(self, x):\n        return x",
+            "class Net(nn.Module):\n    def forward(self, x):\n        return (x)",
+            "class Net(nn.Module):\n    def forward(self, x):\n        return 2 * x",
+            "runs.form(Net()),",
+        ),
+        (
+            "class Cost:\n    def __call__(self, a, b):\n        return a - b",
+            "class Cost:\n    def __call__(self, a, b):\n        return (a - b)",
+            "class Cost:\n    def __call__(self, a, b):\n        return b - a",
+            "Cost, Cost()",
+        ),
+        (
+            "generator, words = np.random.default_rng(0), re.compile('a')\n"
+            "def attack(x):\n    return generator, words, attack",
+            "generator, words = np.random.default_rng(1), re.compile('a')\n"
+            "def attack(x):\n    return generator, words, attack",
+            "generator, words = np.random.default_rng(0), re.compile('b')\n"
+            "def attack(x):\n    return generator, words, attack",
+            "attack,",
+        ),
+    ],
+)
+def test_what_a_script_defines_is_known_by_its_source(
+    tmp_path: Path, code: str, same: str, other: str, things: str
+) -> None:
+    def said(written: str) -> str:
+        file = tmp_path / "script.py"
+        file.write_text(WRITTEN.format(written, things))
+        done = subprocess.run([sys.executable, file], check=True, capture_output=True, text=True)
+        return done.stdout
+
+    assert said(code) == said(same)
+    assert said(code) != said(other)

@@ -1,8 +1,10 @@
 """Attacks: pure functions ``(model, images, labels, *, options) -> adversarial images``.
 
 One attack a file. The result has the images' shape, dtype and device, and holds valid 8-bit images
-unless the caller asks otherwise; each image's result is what it would be alone. An attack measures
-nothing, prints nothing and leaves the model as it is.
+unless the caller asks otherwise. Each image's result is what it would be alone, as far as the
+model's and the cost's last bits do not depend on the batch; where they do, in float32, attacks that
+divide small differences (PPGD most, LPA) magnify that, and in float64 it is gone. An attack
+measures nothing, prints nothing and leaves the model as it is.
 """
 
 from humimp.attacks.alma import alma

@@ -13,6 +13,7 @@ def gradient(model: Model, images: Tensor, labels: Tensor, targeted: bool) -> Te
 
     Where the gradient is zero it stays zero.
     """
+    checks.can_derive()
     checks.model(model)
     checks.images(images)
     checks.labels(labels, images)

@@ -30,6 +30,7 @@ def begin(
     validate: str,
 ) -> Tensor:
     """Check what an iterative attack was given; return the labels on the images' device."""
+    checks.can_derive()
     checks.model(model)
     checks.images(images)
     checks.labels(labels, images)
@@ -255,6 +256,11 @@ def remember(cost: Any, reference: Tensor, *, learn: bool = False) -> Any:
     calls it once, for attacks that call copies only: what a copy learns of its references in its
     first call is lost with it.
     """
+    if isinstance(cost, type) or not callable(cost):
+        raise ValueError(
+            f"cost: expected a function (images, adversarial) → (N,), got {cost!r}; humimp.costs "
+            "makes some, such as costs.SSIM()"
+        )
     if not hasattr(cost, "at"):
         return Remembered(cost, reference)
     found = cost.at(reference)

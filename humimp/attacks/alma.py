@@ -100,7 +100,7 @@ def alma(
     -------
     Tensor
         Same shape, dtype and device as ``images``. Each image is valid as ``validate`` says; one
-        that is misclassified from the start, or never, is returned as it came.
+        that counts as misclassified from the start, or never, is returned as it came.
 
     Raises
     ------

@@ -103,9 +103,9 @@ def eight_bit(
     Returns
     -------
     Tensor
-        Same shape, dtype and device as ``images``, each image valid 8 bit; one that is
-        misclassified from the start is returned as it came, and one that never was as the first
-        climb left it.
+        Same shape, dtype and device as ``images``, each image valid 8 bit; one that
+        counts as misclassified from the start is returned as it came, and one that never did as
+        the first climb left it.
 
     Raises
     ------

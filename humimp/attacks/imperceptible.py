@@ -92,7 +92,8 @@ def imperceptible(
     -------
     Tensor
         x_adv: same shape, dtype and device as ``images``. Each image that took a step is valid
-        as ``validate`` says; one that is misclassified from the start is returned as it came.
+        as ``validate`` says; one that passes the test of line 4 from the start is returned as it
+        came.
 
     Raises
     ------

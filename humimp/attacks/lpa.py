@@ -112,7 +112,7 @@ def lpa(
     -------
     Tensor
         Same shape, dtype and device as ``images``, valid as ``validate`` says. An image that is
-        misclassified from the start is returned as it came.
+        misclassified from the start, by whatever margin, is returned as it came.
 
     Raises
     ------

@@ -64,7 +64,7 @@ def perc_al(
     labels
         y0: shape (N,), the true labels; the classes to reach if ``targeted``.
     steps
-        The number of steps. All are taken, except by images that are misclassified from the start.
+        The number of steps. All are taken, except by images that fool from the start.
     step_size_loss
         α_l, the Euclidean length of the first step up the loss.
     step_size_color
@@ -118,6 +118,7 @@ def perc_al(
     Its CIEDE2000, too, departs from the formula for black pixels; see ``benchmarks/perc_al.py``,
     which compares the two.
     """
+    checks.can_derive()
     checks.model(model)
     checks.images(images)
     checks.labels(labels, images)

@@ -65,8 +65,8 @@ def pgd_l2(
     -------
     Tensor
         Same shape, dtype and device as ``images``. Each image that took a step is valid as
-        ``validate`` says; one that is misclassified from the start is returned as it came. Where
-        the gradient is zero, the image stays.
+        ``validate`` says; one that is misclassified by more than a from the start is returned as
+        it came. Where the gradient is zero, the image stays.
 
     Raises
     ------

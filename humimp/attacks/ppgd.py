@@ -108,7 +108,7 @@ def ppgd(
     -------
     Tensor
         Same shape, dtype and device as ``images``, valid as ``validate`` says. An image that is
-        misclassified from the start is returned as it came.
+        misclassified from the start, by whatever margin, is returned as it came.
 
     Raises
     ------

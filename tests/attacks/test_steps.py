@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from humimp import attacks, images
+from humimp import attacks, costs, images
 from humimp.attacks._steps import check_way, derive
 
 from .conftest import distance, network, pictures
@@ -175,3 +175,21 @@ def test_a_cost_need_only_be_indexed_by_indices(attack, more, setting):
     )
     assert torch.equal(got, wanted)
     assert not torch.equal(got, x)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_in_inference_mode_the_caller_is_told_so(name):
+    attack, model, x = getattr(attacks, name), network(), pictures(2)
+    y = model(x).argmax(1)
+    with torch.inference_mode(), pytest.raises(ValueError, match="forbids; call it outside"):
+        attack(model, x, y, **ATTACKS[name])
+    with torch.no_grad():
+        attack(model, x, y, **ATTACKS[name])
+
+
+@pytest.mark.parametrize("name", ["imperceptible", "alma"])
+@pytest.mark.parametrize("cost", [None, costs.SSIM])
+def test_a_cost_must_be_a_function(name, cost):
+    model, x = network(), pictures(2)
+    with pytest.raises(ValueError, match=r"cost: expected a function .* such as costs.SSIM\(\)"):
+        getattr(attacks, name)(model, x, model(x).argmax(1), cost=cost, steps=2)
