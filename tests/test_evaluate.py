@@ -866,32 +866,24 @@ def test_what_a_defence_returns_must_be_images(tmp_path: Path, defense: Any, mes
         evaluated(tmp_path, defenses={"d": defense})
 
 
-CALLS: list[int] = []
-CUT: list[int] = []
-
-
-def interrupted(model: Any, images: Tensor, labels: Tensor, *, by: float = 0.5) -> Tensor:
-    """Push, and write down that it did, but not for the call that is to be cut."""
-    CALLS.append(len(images))
-    if len(CALLS) in CUT:
-        raise KeyboardInterrupt
-    return push(model, images, labels, by=by)
-
-
-def test_a_batch_whose_image_was_lost_is_attacked_anew(tmp_path: Path) -> None:
-    CALLS[:], CUT[:] = [], [3]
-    with pytest.raises(KeyboardInterrupt):
-        evaluated(tmp_path, attack=interrupted)
+def test_a_batch_whose_image_was_lost_is_attacked_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(tmp_path, batches=2)
     image = tmp_path / "images" / "image-0.png"
     before = image.read_bytes()
     image.unlink()
-    CALLS[:], CUT[:] = [], []
-    records = evaluated(tmp_path, attack=interrupted)
-    assert len(CALLS) == 2  # the lost one's batch, and the one that was cut
+    attacked, attack = [], batches.attack
+
+    def seen(plan: Any, batch: Any) -> Any:
+        attacked.append(batch.index)
+        return attack(plan, batch)
+
+    monkeypatch.setattr(batches, "attack", seen)
+    records = evaluated(tmp_path)
+    assert attacked == [0, 2]  # the lost one's, and the one that was cut off
     assert image.read_bytes() == before
-    columns = ["id", "predicted", "success", "l1"]
-    wanted = evaluated(tmp_path / "whole")
-    pd.testing.assert_frame_equal(records[columns], wanted[columns])
+    pd.testing.assert_frame_equal(records, evaluated(tmp_path / "whole"))
 
 
 X, LABELS, IDS = dataset()
