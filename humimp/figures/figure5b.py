@@ -160,7 +160,7 @@ def detection(
                 low, high = (table["rate"] + side * 2 * table["error"] for side in (-1, 1))
                 axes.fill_between(table["size"], low, high, color=color, alpha=0.15, lw=0)
             axes.set(title=title, xlabel=label)
-            axes.legend()
+            axes.legend(frameon=True, framealpha=0.9, edgecolor="none")  # over the dashed line
         row[0].set(ylabel="share of tests that reject", ylim=(0, 1.02))
         row[0].set_yticks([level, 0.25, 0.5, 0.75, 1])
         row[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
