@@ -70,7 +70,7 @@ def test_an_attack_of_ones_own_is_one_line_and_is_in_the_table_and_both_figures(
         monkeypatch.setattr(f"humimp.distances.{judge}", lambda: distances.l1)
     page = Project(ROOT).page("03_2_pieapp")
     tiny = {
-        "n_images": 2, "size": 64, "cost": "SSIM", "steps": 2, "confidences": [0.0],
+        "n_images": 2, "size": 64, "cost": "SSIM", "steps": 2, "confidences": [0.0, 1.0],
         "perc_al_steps": 2, "ddn_steps": 2, "alma_steps": 2, "qualities": [50], "bit_depths": [3],
         "n_shown": 1,
     }  # fmt: skip

@@ -85,7 +85,7 @@ def test_a_distance_that_nobody_has_is_a_dash_and_further_measures_are_kept() ->
 def test_a_broken_percentage_keeps_its_decimals() -> None:
     shown = records(one=1)
     shown.loc[3] = shown.loc[0]
-    shown.loc[3, "success"] = False
+    shown.loc[3, ["id", "success"]] = "another", False
     assert cells(table1(shown))[1][1] == "66.67"
 
 
