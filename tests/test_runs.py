@@ -4,6 +4,7 @@ import enum
 import json
 import logging
 import os
+import runpy
 import subprocess
 import sys
 import threading
@@ -340,15 +341,14 @@ def test_the_form_tells_plain_attributes_apart(one: Any, other: Any) -> None:
 
 
 WRITTEN = """
-import json
-from humimp import runs
 import re
 import numpy as np
 from torch import nn
+from humimp import runs
 
 {0}
 
-print(json.dumps([runs.describe(thing) for thing in ({1})]))
+said = [runs.describe(thing) for thing in ({1})]
 """
 
 
@@ -393,11 +393,12 @@ print(json.dumps([runs.describe(thing) for thing in ({1})]))
 def test_what_a_script_defines_is_known_by_its_source(
     tmp_path: Path, code: str, same: str, other: str, things: str
 ) -> None:
-    def said(written: str) -> str:
-        file = tmp_path / "script.py"
+    def said(name: str, written: str) -> Any:
+        file = tmp_path / name
         file.write_text(WRITTEN.format(written, things))
-        done = subprocess.run([sys.executable, file], check=True, capture_output=True, text=True)
-        return done.stdout
+        return runpy.run_path(str(file), run_name="__main__")["said"]
 
-    assert said(code) == said(same)
-    assert said(code) != said(other)
+    before = said("before.py", code)
+    json.dumps(before)
+    assert said("same.py", same) == before
+    assert said("other.py", other) != before
