@@ -21,12 +21,11 @@ images may differ by a step, and are left out of the comparison of L2.
 
 import argparse
 import statistics
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pieapp import by_piq, network
+from pieapp import by_piq, network, parsed
 from side_by_side import (
     Task,
     alone,
@@ -65,10 +64,7 @@ def arguments() -> argparse.Namespace:
     add("--confidence", type=float, default=5.0, help="a (default 5)")
     add("--validate", default="truncate", choices=["truncate", "round", "none"])
     add("--reduced", nargs="*", default=[], help="ours once more, in tf32 or bfloat16")
-    options = made.parse_args()
-    if options.weights != "random":
-        options.record += f"_{Path(options.weights).stem}"
-    return options
+    return parsed(made)
 
 
 def listed(

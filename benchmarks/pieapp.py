@@ -66,6 +66,11 @@ def arguments() -> argparse.Namespace:
         default=0,
         help="photographs to attack at each precision (default 0; needs foolbox's photographs)",
     )
+    return parsed(made)
+
+
+def parsed(made: argparse.ArgumentParser) -> argparse.Namespace:
+    """Parse the options; weights of PieAPP that are not random are part of the record's name."""
     options = made.parse_args()
     if options.weights != "random":
         options.record += f"_{Path(options.weights).stem}"

@@ -75,6 +75,31 @@ def images(images: Tensor, name: str = "images") -> None:
         )
 
 
+def three(given: Any, name: str = "dataset") -> tuple[Any, Any, Any]:
+    """Take a data set apart, whatever it holds.
+
+    Parameters
+    ----------
+    given
+        Images, labels and ids.
+    name
+        What the error calls it.
+
+    Raises
+    ------
+    ValueError
+        If these are not three.
+    """
+    try:
+        images, labels, ids = given
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name}: expected the three of images, labels and ids; of a GeoDataset pass the "
+            f"first three, {name}[:3]"
+        ) from error
+    return images, labels, ids
+
+
 def pair(original: Tensor, images: Tensor) -> None:
     """Check two batches of images that are compared image by image.
 

@@ -517,10 +517,7 @@ def _dataset(dataset: Any) -> _Data:
     """Check a data set."""
     if isinstance(dataset, _Data):
         return dataset
-    try:
-        images, labels, ids = dataset
-    except (TypeError, ValueError) as error:
-        raise ValueError("dataset: expected the three of images, labels and ids") from error
+    images, labels, ids = checks.three(dataset)
     checks.images(images)
     checks.labels(labels, images)
     ids = [str(one) for one in ids]

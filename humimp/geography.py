@@ -684,13 +684,7 @@ def simulate(
     ValueError
         For too few images, or arguments out of range.
     """
-    try:
-        pictures, labels, ids = dataset
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            "dataset: expected the three of images, labels and ids; of a GeoDataset pass the "
-            "first three, dataset[:3]"
-        ) from error
+    pictures, labels, ids = checks.three(dataset)
     table = fairness.simulated_countries(len(pictures), minimum=minimum, gdp=gdp)
     countries = fairness.assign(table, seed=seed).tolist()
     changed, planted = plant(

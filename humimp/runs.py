@@ -464,8 +464,8 @@ def form(module: nn.Module) -> str:
         if kind.__module__.partition(".")[0] in _TOLD:
             continue
         public = {k: v for k, v in vars(part).items() if not k.startswith("_") and k != "training"}
-        more: list[Any] = [{k: describe(v) for k, v in public.items() if _is_plain(v)}]
-        more += [_methods(kind)]
+        plain = {k: describe(v) for k, v in public.items() if _is_plain(v)}
+        more = [plain, _methods(kind)]
         if any(more):
             total.update(json.dumps(more, sort_keys=True).encode())
     return total.hexdigest()
