@@ -126,9 +126,10 @@ def lpa(
     misclassified images too, and bisects a whole batch if Newton's method fails for one image. The
     steps of a round are counted from 0 in η = ε · 10^(−t/T), as in the code.
 
-    One step costs one forward and one backward pass of the model, two forward passes of φ and one
-    backward. One forward pass of each comes before; the projection, one forward pass of φ and one
-    of each for every Newton step, comes after. Images that are done leave the batch.
+    One step costs one forward and one backward pass of the model, two forward passes of φ and,
+    unless all images are within the bound, one backward. One forward pass of each comes before; the
+    projection, one forward pass of φ and one of each for every Newton step, comes after. Images
+    that are done leave the batch.
     """
     checks.count(steps, "steps", low=1)
     checks.count(searches, "searches", low=1)
@@ -155,7 +156,9 @@ def lpa(
                 check_way(here, x, FEATURES)
             gain = margin(logits, labels[active], targeted)
             distance = (here - reference[active]).norm(dim=1)
-            value = gain.clamp(max=confidence) - price[active] * (distance - bound).relu()
+            value = gain.clamp(max=confidence)
+            if (distance > bound).any():  # else its term is 0, and a backward pass of φ is saved
+                value = value - price[active] * (distance - bound).relu()
             gradient = derive(value, x)
         checks.gradient(gradient, "the Lagrangian")
         x, direction = x.detach(), unit(gradient)
