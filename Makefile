@@ -20,6 +20,10 @@ help:
 
 env: .venv/.notebooks
 
+# Memory that is freed is kept for the next step (glibc): large tensors cost no page faults.
+book lab: export MALLOC_MMAP_MAX_ = 0
+book lab: export MALLOC_TRIM_THRESHOLD_ = 17179869184
+
 book: .venv/.ready
 	@$(BIN)/python -m humimp.book run --profile $(PROFILE)
 
