@@ -4,8 +4,9 @@ A check raises ``ValueError`` with what was given, what is allowed and what to d
 checks read their input once, so they may stand in front of every call.
 """
 
+import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -419,6 +420,44 @@ def choice(value: str, name: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         words = ", ".join(repr(word) for word in allowed)
         raise ValueError(f"{name}: expected one of {words}, got {value!r}")
+
+
+def options(attack: Callable[..., Tensor], given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Check an attack that is called batch by batch, and the options for it.
+
+    Parameters
+    ----------
+    attack
+        Called as ``attack(model, images, labels, **options)``.
+    given
+        The options; None for none.
+
+    Returns
+    -------
+    dict
+        The options.
+
+    Raises
+    ------
+    ValueError
+        For something that cannot be called, an option that the attack does not take, or one that
+        the caller decides on: ``generator`` and ``targeted``.
+    """
+    if not callable(attack):
+        raise ValueError(f"attack: expected a function, got {attack!r}")
+    found = dict(given or {})
+    parameters = inspect.signature(attack).parameters.values()
+    named = [p.name for p in parameters if p.kind != p.VAR_KEYWORD][3:]
+    unknown = [key for key in found if key not in named]
+    if unknown and all(p.kind != p.VAR_KEYWORD for p in parameters):
+        raise ValueError(
+            f"options: the attack does not take {', '.join(unknown)}; it takes {', '.join(named)}"
+        )
+    if "generator" in found:
+        raise ValueError("options: leave generator out, each batch gets one made from seed")
+    if found.get("targeted"):
+        raise ValueError("options: leave targeted out, the labels are the true ones here")
+    return found
 
 
 def _kind(thing: Any) -> str:

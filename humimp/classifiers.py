@@ -106,6 +106,9 @@ def load(name: str, device: str | torch.device | None = None, *, fold: bool = Tr
     model = model.eval().requires_grad_(False)
     if fold:  # before it goes to a device, so that the weights are the same on each
         model = folded(model)
+    for part, module in list(model.named_modules()):
+        if isinstance(module, nn.ReLU6):
+            model.set_submodule(part, _ReLU6(inplace=True).eval())
     return model.to(device or "cpu", memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -165,7 +168,9 @@ class _Tracer(torch.fx.Tracer):
     """Reads in which order the parts of a network run, a convolution of any kind being one."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, nn.Conv2d) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, nn.Conv2d | nn.ReLU6) or super().is_leaf_module(
+            m, module_qualified_name
+        )
 
 
 def _fold(norm: nn.BatchNorm2d, convolution: nn.Conv2d) -> None:
@@ -178,6 +183,13 @@ def _fold(norm: nn.BatchNorm2d, convolution: nn.Conv2d) -> None:
     bias = (bias - given["running_mean"]) * scale + given["bias"]
     convolution.weight = nn.Parameter(weight.to(old.dtype), old.requires_grad)
     convolution.bias = nn.Parameter(bias.to(old.dtype), old.requires_grad)
+
+
+class _ReLU6(nn.ReLU6):
+    """Works in place only where no gradient is to come: it would keep a copy of its input."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.relu6(input, inplace=not input.requires_grad)
 
 
 def _resnet50_he2016() -> nn.Module:

@@ -162,7 +162,7 @@ def robust_dataset(
     checks.images(images)
     checks.labels(labels, images)
     rounds, seed = checks.count(rounds, "rounds", low=1), checks.count(seed, "seed")
-    options = _options(attack, options)
+    options = checks.options(attack, options)
     make = partial(
         _made, model, images, labels, attack, options, learning_rate, rounds, batch_size,
         weighting, seed,
@@ -687,7 +687,8 @@ def _step(
     with torch.enable_grad(), _precision(mixed_precision, images.device):
         logits = model(images)
         if every is not None:
-            checks.labels(every, every, logits.shape[-1])
+            checks.logits(logits, labels)
+            checks.labels(every, every, logits.shape[1])
         value = _loss(logits, labels, factors.to(images))
     gradients = torch.autograd.grad(value, parameters, allow_unused=True)
     model.requires_grad_(False)
@@ -815,23 +816,3 @@ def _check_test(test: tuple[Tensor, Tensor, Sequence[str]]) -> tuple[Tensor, Ten
             f"different ones among {len(ids)}"
         )
     return images.detach(), labels.detach().cpu(), ids
-
-
-def _options(attack: Callable[..., Tensor], options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Check the options of the attack."""
-    if not callable(attack):
-        raise ValueError(f"attack: expected a function, got {attack!r}")
-    options = dict(options or {})
-    parameters = inspect.signature(attack).parameters.values()
-    named = [p.name for p in parameters if p.kind != p.VAR_KEYWORD][3:]
-    unknown = [key for key in options if key not in named]
-    if unknown and all(p.kind != p.VAR_KEYWORD for p in parameters):
-        raise ValueError(
-            f"options: the attack does not take {', '.join(unknown)}; it takes {', '.join(named)}"
-        )
-    if "generator" in options or options.get("targeted"):
-        raise ValueError(
-            "options: leave generator out, each batch gets one made from seed; and targeted, "
-            "labels are the true ones here"
-        )
-    return options

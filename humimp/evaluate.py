@@ -398,26 +398,13 @@ def _plan(
     name: str | None,
 ) -> Plan:
     """Check everything about a run that is known before anything is loaded."""
-    if not callable(attack):
-        raise ValueError(f"attack: expected a function, got {attack!r}")
+    options = checks.options(attack, options)
     _check_columns(defenses or {}, "defenses")
-    options, defenses = dict(options or {}), dict(defenses or {})
-    parameters = inspect.signature(attack).parameters
-    named = [p.name for p in parameters.values() if p.kind != p.VAR_KEYWORD][3:]
-    free = any(p.kind == p.VAR_KEYWORD for p in parameters.values())
-    unknown = [key for key in options if key not in named and not free]
-    if unknown:
-        raise ValueError(
-            f"options: the attack does not take {', '.join(unknown)}; it takes {', '.join(named)}"
-        )
-    if "generator" in options:
-        raise ValueError("options: leave generator out, each batch gets one made from seed")
-    if options.get("targeted"):
-        raise ValueError("options: targeted attacks cannot be evaluated; leave targeted out")
     seed = checks.count(seed, "seed")
     name = name or str(getattr(attack, "__name__", type(attack).__name__))
-    takes_generator, threads = "generator" in parameters, torch.get_num_threads()
-    return Plan(attack, name, options, defenses, seed, takes_generator, threads)
+    takes_generator = "generator" in inspect.signature(attack).parameters
+    threads = torch.get_num_threads()
+    return Plan(attack, name, options, dict(defenses or {}), seed, takes_generator, threads)
 
 
 def _settings(

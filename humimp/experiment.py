@@ -50,16 +50,14 @@ def by_country(
     Parameters
     ----------
     images
-        ``"digits"`` or ``"imagenet1000"``, with a simulated geography
-        (`humimp.geography.simulate`); or the path of a manifest of photographs with their real
-        countries (`humimp.datasets.geo`), of which those without a known country are left out.
+        ``"digits"`` or ``"imagenet1000"``; their geography is simulated
+        (`humimp.geography.simulate`).
     n_train, n_test
         How many images to train on and to test on; no image is among both.
     strength, gradient
-        Of the simulated geography; a real one ignores them.
+        Of the simulated geography.
     seed
-        Of the simulated geography, of which training and test each get their own; or of the order
-        in which the images of a manifest are taken.
+        Of the simulated geography, of which training and test each get their own.
     size
         Side of photographs, in pixels.
 
@@ -76,9 +74,7 @@ def by_country(
     checks.count(n_train, "n_train", low=1)
     checks.count(n_test, "n_test", low=1)
     checks.count(seed, "seed")
-    if images not in (DIGITS, "imagenet1000"):
-        found = datasets.geo(images, size, n_train + n_test, seed=seed, unknown="exclude")
-        return Images(_take(found, slice(n_train)), _take(found, slice(n_train, None)))
+    checks.choice(images, "images", (DIGITS, "imagenet1000"))
     if images == DIGITS:
         first, second = datasets.digits("train", n_train), datasets.digits("test", n_test)
     else:
@@ -87,18 +83,6 @@ def by_country(
         second = datasets.Dataset(x[n_train:], y[n_train:], ids[n_train:])
     simulate = partial(geography.simulate, strength=strength, gradient=gradient)
     return Images(simulate(first, seed=2 * seed), simulate(second, seed=2 * seed + 1))
-
-
-def _take(found: GeoDataset, rows: slice) -> GeoDataset:
-    """Return some of the images of a data set."""
-    return GeoDataset(
-        found.images[rows],
-        found.labels[rows],
-        found.ids[rows],
-        found.countries[rows],
-        found.planted[rows],
-        found.excluded,
-    )
 
 
 def places(images: GeoDataset) -> pd.DataFrame:

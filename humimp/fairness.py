@@ -536,10 +536,7 @@ def permutation_p_value(
 
 def _sigma(n: Array, covariance: str) -> Array:
     """Return the diagonal of the covariance, up to a factor."""
-    if covariance not in COVARIANCES:
-        raise ValueError(
-            f"covariance: expected one of {', '.join(map(repr, COVARIANCES))}, got {covariance!r}"
-        )
+    checks.choice(covariance, "covariance", COVARIANCES)
     powers = dict(zip(COVARIANCES, (-0.5, -1.0, 0.0), strict=True))
     sigma: Array = n ** powers[covariance]
     return sigma
@@ -819,19 +816,16 @@ def simulated_countries(
             f"gdp: no GDP per capita of {checks.few(known.index[known['gdp'].isna()])}; "
             "the simulated geography needs it of every country in SIMULATED"
         )
-    shares = np.array([paper.SHARE_US, paper.SHARE_UK, *[0.0] * (len(SIMULATED) - 2)]) / 100
+    shares = np.array([paper.SHARE_US, paper.SHARE_UK]) / 100
     ranks = np.arange(3, len(SIMULATED) + 1)
-    shares[2:] = (1 - shares.sum()) / ranks / (1 / ranks).sum()
-    least = np.array([0, 0, *[minimum] * len(ranks)])
-    spare = total * shares[2:].sum() - least.sum()
-    exact = total * shares
-    exact[2:] = minimum + spare / ranks / (1 / ranks).sum()
+    spare = total * (1 - shares.sum()) - minimum * len(ranks)
     if spare < 0:
         raise ValueError(
             f"total: {total} images are too few for {minimum} in each of {len(SIMULATED)} "
             "countries beside the shares of the US and the UK; take more images, or a smaller "
             "minimum"
         )
+    exact = np.append(total * shares, minimum + spare / ranks / (1 / ranks).sum())
     n = np.floor(exact).astype(int)
     largest = np.argsort(-(exact - n), kind="stable")[: total - n.sum()]
     n[largest] += 1
@@ -873,12 +867,11 @@ def rejection_rates(
     *,
     size: int = 2000,
     seed: int = 0,
-    level: float = paper.SIGNIFICANCE,
 ) -> pd.DataFrame:
     """Count how often the F-test finds a bias where there is none, over simulated geographies.
 
-    The classifier's answers stay the same; only which country each image belongs to changes. A
-    test of level 5 % should reject in 5 % of the cases.
+    The classifier's answers stay the same; only which country each image belongs to changes. The
+    test has the level 5 %, so it should reject in 5 % of the cases.
 
     Parameters
     ----------
@@ -890,8 +883,6 @@ def rejection_rates(
         How many geographies to deal out.
     seed
         Of the deals.
-    level
-        Of the tests.
 
     Returns
     -------
@@ -914,15 +905,14 @@ def rejection_rates(
         )
     _check_correct(pd.Series(right), "correct")
     right = right.astype(float)
-    g, n = (countries[column].to_numpy(dtype=float) for column in ("log_gdp", "n"))
-    _check_countries(countries.assign(accuracy=np.linspace(0, 1, len(n))))
+    _, g, n = _check_countries(countries.assign(accuracy=np.linspace(0, 1, len(countries))))
     checks.count(size, "size", low=1)
     generator = np.random.default_rng(seed)
     accuracies = np.empty((size, len(n)))
     for row in accuracies:
         order = _deal(countries, generator)
         row[:] = np.bincount(order, right, len(n)) / n
-    critical = stats.f.isf(level, 1, len(n) - 2)
+    critical = stats.f.isf(paper.SIGNIFICANCE, 1, len(n) - 2)
     rows = {}
     for covariance in COVARIANCES:
         rejected = f_statistics(accuracies, g, n, covariance=covariance) > critical
@@ -940,9 +930,8 @@ def f_power(
     accuracy: float,
     size: int = 2000,
     seed: int = 0,
-    level: float = paper.SIGNIFICANCE,
 ) -> pd.DataFrame:
-    """Count how often the F-test finds a bias of known size.
+    """Count how often the F-test, at the level 5 %, finds a bias of known size.
 
     Country i has the accuracy p_i = ``accuracy`` + β (g_i − ḡ), where ḡ is the mean of log GDP over
     all images, and its number of correct images is drawn from the binomial distribution with n_i
@@ -960,8 +949,6 @@ def f_power(
         How many times to draw for each slope.
     seed
         Of the draws.
-    level
-        Of the tests.
 
     Returns
     -------
@@ -979,8 +966,7 @@ def f_power(
         raise ValueError(
             f"accuracy: expected a number between 0 and 1, got {accuracy:g}; divide percent by 100"
         )
-    g, n = (countries[column].to_numpy(dtype=float) for column in ("log_gdp", "n"))
-    _check_countries(countries.assign(accuracy=np.linspace(0, 1, len(n))))
+    _, g, n = _check_countries(countries.assign(accuracy=np.linspace(0, 1, len(countries))))
     checks.count(size, "size", low=1)
     away = g - n @ g / n.sum()
     tried = np.atleast_1d(np.asarray(betas, dtype=float))
@@ -991,7 +977,7 @@ def f_power(
             f"betas: with {tried[np.abs(tried).argmax()]:g} a country's accuracy leaves [0, 1]; at "
             f"a mean accuracy of {accuracy:g} every slope up to {most:.3g} is possible"
         )
-    critical = stats.f.isf(level, 1, len(n) - 2)
+    critical = stats.f.isf(paper.SIGNIFICANCE, 1, len(n) - 2)
     generator = np.random.default_rng(seed)
     rows = []
     for beta, p in zip(tried, truth, strict=True):
@@ -1009,14 +995,13 @@ def t_power(
     *,
     size: int = 2000,
     seed: int = 0,
-    level: float = paper.SIGNIFICANCE,
 ) -> pd.DataFrame:
     """Count how often the t-tests find a difference of known size, given how the slopes scatter.
 
-    Both series are shifted to the same mean, as many pairs as there are get drawn from them with
-    replacement, and the difference is added to ``other``. So the tests are tried on slopes that
-    scatter, and hang together within pairs, as the observed ones do, and not as a normal
-    distribution says.
+    The tests are one-sided, at the level 5 %. Both series are shifted to the same mean, as many
+    pairs as there are get drawn from them with replacement, and the difference is added to
+    ``other``. So the tests are tried on slopes that scatter, and hang together within pairs, as the
+    observed ones do, and not as a normal distribution says.
 
     Parameters
     ----------
@@ -1029,8 +1014,6 @@ def t_power(
         How many times to draw; the draws are the same for each difference.
     seed
         Of the draws.
-    level
-        Of the tests, which are one-sided.
 
     Returns
     -------
@@ -1062,7 +1045,7 @@ def t_power(
     rows = []
     for difference in np.atleast_1d(np.asarray(differences, dtype=float)):
         for test, (variance, df) in laws.items():
-            critical = stats.t.isf(level, df) * np.sqrt(variance)
+            critical = stats.t.isf(paper.SIGNIFICANCE, df) * np.sqrt(variance)
             found = (variance > 0) & (mean + difference > critical)
             rows.append((difference, test, *_rate(found)))
     return pd.DataFrame(rows, columns=["difference", "test", "rate", "error"])

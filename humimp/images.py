@@ -145,9 +145,9 @@ def load(
     return _tensor(image)
 
 
-def decode(data: bytes, name: str = "image") -> Tensor:
-    """Read an image from the bytes of its file, as `load` does; errors call it by the name."""
-    return _tensor(_picture(data, name))
+def decode(data: bytes) -> Tensor:
+    """Read an image from the bytes of its file, as `load` does."""
+    return _tensor(_picture(data, "image"))
 
 
 def _picture(data: bytes, path: str | os.PathLike[str]) -> Image.Image:

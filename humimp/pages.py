@@ -58,9 +58,11 @@ LEAST = {
 #: The greatest.
 MOST = {"qualities": 100, "bit_depths": 8, "strength": 127, "gradient": 1, "distances": 28}
 #: Lists that must hold two values at least, which the text compares.
-COMPARED = {"confidences"}
+COMPARED = {"confidences", "networks"}
 #: Those that must be above 0.
-POSITIVE = {"step_size", "climb", "learning_rate", "first_rate", "distances", "shown_distance"}
+POSITIVE = {
+    "step_size", "climb", "learning_rate", "first_rate", "distances", "shown_distance", "budget",
+}  # fmt: skip
 
 Parameters = dict[str, Any]
 
@@ -231,8 +233,8 @@ class Page:
             default = self.parameters[name].default
             if not _fits(value, default):
                 raise ValueError(
-                    f"{self.name}: {name} must be of type {type(default).__name__}, such as "
-                    f"{default!r}; {value!r} is of type {type(value).__name__}"
+                    f"{self.name}: {name} must be of type {_type(default)}, such as {default!r}; "
+                    f"{value!r} is of type {_type(value)}"
                 )
             if name == "run" and value not in RUN_VALUES:
                 raise ValueError(
@@ -252,14 +254,13 @@ class Page:
         if several and len(set(map(str, value))) < len(value):
             raise ValueError(f"{one} must not hold a value twice, got {value!r}")
         words = self.parameters[name].words
-        files = (".csv", ".parquet") if "manifest" in self.parameters[name].comment else ()
         for item in value if several else [value]:
-            if words and item not in words and not str(item).endswith(files):
+            if words and item not in words:
                 listed = ", ".join(map(repr, words))
                 raise ValueError(
                     f"{one} must be one of {listed}{_meant(item, words)}, not {item!r}"
                 )
-            if isinstance(item, str | bool | None):
+            if isinstance(item, str | bool):
                 continue
             least, most = LEAST.get(name, -math.inf), MOST.get(name, math.inf)
             if name in POSITIVE and not 0 < item <= most:
@@ -430,13 +431,17 @@ def _number(value: Any, default: Any) -> Any:
 
 def _fits(value: Any, default: Any) -> bool:
     """Whether a parameter may have this value, judging by the default's type."""
-    if default is None:
-        return True
     if isinstance(default, float):
         return isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(default, list | tuple):
-        return isinstance(value, list | tuple)
+        return isinstance(value, list | tuple) and all(_fits(one, default[0]) for one in value)
     return type(value) is type(default)
+
+
+def _type(value: Any) -> str:
+    """Name the type of a value, of a list with that of what is in it."""
+    inside = " and ".join(sorted({_type(one) for one in value})) if type(value) is list else ""
+    return f"list of {inside}" if inside else type(value).__name__
 
 
 def _meant(name: Any, allowed: Iterable[str]) -> str:

@@ -10,7 +10,6 @@ What a run computes is passed in; this module keeps its books. It writes a run's
 as it has them, the second last, each whole or not at all.
 """
 
-import io
 import os
 import pickle
 import warnings
@@ -109,13 +108,14 @@ def run(
         return _joined(_parts(folder, seeds), seeds)
     with runs.alone(folder, known):
         parts = _parts(folder, seeds)
-        more = known is not None and known["state"] == "complete"
-        grouped = [seed for seed in seeds if not (more and seed in parts)]
+        before = _before(known, parts)
+        grouped = [seed for seed in seeds if seed not in before]
         groups = [grouped[start : start + together] for start in range(0, len(grouped), together)]
         todo = [group for group in groups if not all(seed in parts for seed in group)]
         session = runs.Session(
-            folder, known, settings, inputs, ("models", "parts"), **dict(about or {}), replicates=0
-        )
+            folder, known, settings, inputs, ("models", "parts"),
+            **dict(about or {}), before=before, replicates=0,
+        )  # fmt: skip
         kept, made = len(seeds) - sum(map(len, todo)), 0
         each = _each(train, todo, executor)
         with progress.bar("training", len(seeds), done=kept, unit="model") as shown, closing(each):
@@ -161,6 +161,18 @@ def load(out: str | os.PathLike[str]) -> pd.DataFrame:
             "start it again with the same settings to go on"
         )
     return _joined({seed: _read(folder, seed) for seed in seeds}, seeds)
+
+
+def _before(known: dict[str, Any] | None, parts: Mapping[int, pd.DataFrame]) -> list[int]:
+    """Return the seeds that belong to earlier work, which was complete: they are in no new group.
+
+    If the new work is cut off, the diary of its session says which they were.
+    """
+    if known is None:
+        return []
+    if known["state"] == "complete":
+        return sorted(parts)
+    return [seed for seed in known["sessions"][-1].get("before", []) if seed in parts]
 
 
 def _seeds(seeds: Iterable[int]) -> list[int]:
@@ -221,9 +233,7 @@ def _write(
     records["diverged"] = diverged
     state = {name: value.detach().cpu().contiguous() for name, value in trained.state.items()}
     runs.write(_model(folder, seed), safetensors.torch.save(state))
-    data = io.BytesIO()
-    records.to_parquet(data, index=False, compression="zstd", write_page_checksum=True)
-    runs.write(_part(folder, seed), data.getvalue())
+    runs.write(_part(folder, seed), runs.to_parquet(records))
     return records
 
 

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,9 +22,6 @@ from humimp.pages import Page, Parameters, Project, cells
 #: The key under which a notebook says what it is an execution of.
 STAMP = "humimp"
 
-# The title of an admonition, or the beginning of a paragraph.
-_NOT_COMPUTED = re.compile(r"(?::::\{admonition\} )?\*{0,2}Not (?:yet )?computed\W*(.*)")
-_ROLE = re.compile(r"\{\w+\}`([^`<]*?)(?: <[^>]*>)?`")
 _COLOURS = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
 
 
@@ -40,7 +37,6 @@ class Outcome:
     status: str
     seconds: float
     message: str = ""
-    missing: list[str] = field(default_factory=list)
 
 
 class Progress:
@@ -278,8 +274,8 @@ def read(page: Page) -> nbformat.NotebookNode | None:
 def stamp(page: Page) -> dict[str, Any]:
     """Say what a page's notebook is an execution of; empty if it is none, or was edited."""
     notebook = read(page)
-    if notebook is None or not any(cell.cell_type == "code" for cell in notebook.cells):
-        return dict(notebook.metadata.get(STAMP, {})) if notebook else {}
+    if notebook is None:
+        return {}
     code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     found = notebook.metadata.get(STAMP, {})
     whole = found.get("cells") == cells(notebook) and all(c.get("execution_count") for c in code)
@@ -337,27 +333,6 @@ def convert(page: Page, show: Progress) -> bool:
     return True
 
 
-def missing(notebook: nbformat.NotebookNode | None) -> list[str]:
-    """List what a page says is "Not computed" or "Not yet computed": the first sentence each."""
-    said = []
-    for text in _texts(notebook) if notebook else []:
-        lines = [line for line in text.splitlines() if not line.startswith(":class:")]
-        for line, after in zip(lines, [*lines[1:], ""], strict=False):
-            if found := _NOT_COMPUTED.match(line):
-                words = _ROLE.sub(r"\1", found[1] or after)
-                said.append(words.split(". ")[0].replace("*", "").rstrip("."))
-    return said
-
-
-def _texts(notebook: nbformat.NotebookNode) -> list[str]:
-    """Collect what a page says in Markdown, in its cells and in their outputs."""
-    cells = notebook.cells
-    outputs = [output for cell in cells for output in cell.get("outputs", ()) if "data" in output]
-    return [cell.source for cell in cells if cell.cell_type == "markdown"] + [
-        output.data.get("text/markdown", "") for output in outputs
-    ]
-
-
 def run(project: Project, wanted: Mapping[str, Parameters], show: Progress) -> list[Outcome]:
     """Execute pages in order, those that are out of date.
 
@@ -380,8 +355,7 @@ def run(project: Project, wanted: Mapping[str, Parameters], show: Progress) -> l
         page = project.page(name)
         label = f"[{number}/{len(wanted)}] {name}"
         if is_current(page, values):
-            notebook = read(page)
-            outcome = Outcome(name, "unchanged", stamp(page)["seconds"], missing=missing(notebook))
+            outcome = Outcome(name, "unchanged", stamp(page)["seconds"])
             show.say(f"{label}  unchanged, {duration(outcome.seconds)} before")
         else:
             outcome = _attempt(page, values, show, label)
@@ -392,12 +366,12 @@ def run(project: Project, wanted: Mapping[str, Parameters], show: Progress) -> l
 def _attempt(page: Page, values: Parameters, show: Progress, label: str) -> Outcome:
     started = time.monotonic()
     try:
-        notebook = execute(page, values, show, label)
+        execute(page, values, show, label)
     except PageError as error:
         seconds = time.monotonic() - started
         show.say(f"{label}  FAILED after {duration(seconds)} in {error}")
         return Outcome(page.name, "failed", seconds, str(error).split("\n")[0])
-    outcome = Outcome(page.name, "done", stamp(page)["seconds"], missing=missing(notebook))
+    outcome = Outcome(page.name, "done", stamp(page)["seconds"])
     show.say(f"{label}  {duration(outcome.seconds)}")
     return outcome
 
@@ -427,8 +401,7 @@ def summary(outcomes: Sequence[Outcome], shown: Callable[[str], str]) -> str:
         lines.append(f"  {one.page:<{width}}  {duration(one.seconds):>12}{how}")
     now = sum(one.seconds for one in outcomes if one.status != "unchanged")
     lines.append(f"  {'total, this time':<{width}}  {duration(now):>12}")
-    gaps = [f"  {one.page}: {what}" for one in outcomes for what in one.missing]
-    gaps += [
+    gaps = [
         f"  {one.page}: {one.message}\n    (the book shows {shown(one.page)})"
         for one in outcomes
         if one.status == "failed"

@@ -61,6 +61,8 @@ TYPES = {
     "predicted": pa.int64(),
     "correct": pa.bool_(),
     "success": pa.bool_(),
+    "replicate": pa.int64(),
+    "diverged": pa.bool_(),
 }
 _PACKAGES = ("humimp", "torch", "torchvision", "numpy", "pandas", "pillow", "piq", "pyarrow")
 _KEYS = ("format", "state", "settings", "inputs", "records_sha256", "sessions")
@@ -370,9 +372,11 @@ def write(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    except OSError as error:
+    except BaseException as error:
         part.unlink(missing_ok=True)
-        raise _cannot_write(error, path) from error
+        if isinstance(error, OSError):
+            raise _cannot_write(error, path) from error
+        raise
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

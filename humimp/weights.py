@@ -340,7 +340,6 @@ def download(
     url: str,
     target: Path | str,
     sha256: str | None = None,
-    label: str = "",
     *,
     quiet: bool = False,
 ) -> Path:
@@ -356,8 +355,6 @@ def download(
         Where to; folders on the way are made. A file there is replaced.
     sha256
         The expected SHA-256, or its first digits (8 at least). Nothing is verified without it.
-    label
-        What the progress bar calls it; the file's name if empty.
     quiet
         Show no progress bar, as for one of many small files.
 
@@ -376,7 +373,6 @@ def download(
         The file cannot be written, for example because the disk is full.
     """
     target = Path(target)
-    label = label or target.name
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(
@@ -388,14 +384,14 @@ def download(
     digest = hashlib.sha256()
     try:
         with os.fdopen(descriptor, "wb") as file:
-            for block in _receive(url, target, label, quiet):
+            for block in _receive(url, target, quiet):
                 file.write(block)
                 digest.update(block)
         found = digest.hexdigest()
         if sha256 and not found.startswith(sha256):
             raise ValueError(
-                f"What {url} returned is not {label}: its SHA-256 is {found}, expected {sha256}. "
-                "Nothing was kept. Try again later, or from another network."
+                f"What {url} returned is not {target.name}: its SHA-256 is {found}, expected "
+                f"{sha256}. Nothing was kept. Try again later, or from another network."
             )
         part.chmod(0o644)
         part.replace(target)
@@ -408,13 +404,14 @@ def download(
     return target
 
 
-def _receive(url: str, target: Path, label: str, quiet: bool) -> Iterator[bytes]:
+def _receive(url: str, target: Path, quiet: bool) -> Iterator[bytes]:
     """Yield the blocks behind a URL, showing progress; every failure is a ConnectionError."""
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT) as response:
             expected = int(response.headers.get("Content-Length") or 0)
             received = 0
-            shown = contextlib.nullcontext() if quiet else progress.bar(label, expected, unit="B")
+            name = target.name
+            shown = contextlib.nullcontext() if quiet else progress.bar(name, expected, unit="B")
             with shown as bar:
                 while block := response.read(_BLOCK):
                     yield block
@@ -426,8 +423,8 @@ def _receive(url: str, target: Path, label: str, quiet: bool) -> Iterator[bytes]
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise ConnectionError(
-            f"{label} could not be downloaded from {url} ({reason}). Check the network and run "
-            f"again, or fetch that file by hand and save it as {target}"
+            f"{target.name} could not be downloaded from {url} ({reason}). Check the network and "
+            f"run again, or fetch that file by hand and save it as {target}"
         ) from error
 
 

@@ -180,7 +180,10 @@ def test_a_wrong_parameter_is_refused(project, given, message):
         ("cost", "03_2_pieapp", "PieApp", r"cost must be one of 'PieAPP-small', 'PieAPP', .* mean"),
         ("images", "03_2_pieapp", "cats", "images must be one of 'photographs', 'imagenet1000'"),
         ("reading", "03_2_pieapp", "floor", "reading must be one of 'truncate', 'round', 'none'"),
-        ("networks", "03_2_3_networks", ["vgg"], "networks must be one of 'mobilenet_v2', "),
+        ("qualities", "03_2_pieapp", [90.5], r"qualities must be of type list of int, .* float"),
+        ("confidences", "03_2_pieapp", [0.0, "1"], r"type list of float, .* of float and str"),
+        ("networks", "03_2_3_networks", ["vgg", "resnet50"], "networks must be one of 'mobilen"),
+        ("networks", "03_2_3_networks", ["resnet50"], "networks must hold two values at least"),
         ("later", "03_2_3_networks", ["ALMA"], "later must be one of 'DDN', '8-bit aware', 'ALMA "),
         ("strength", "04_1_bias_metric", 128, "strength must be at least 0 and at most 127"),
         ("images", "04_1_bias_metric", "mnist", "images must be one of 'digits', 'imagenet1000'"),
@@ -193,13 +196,6 @@ def test_a_value_that_the_pages_cannot_take_is_refused(name, page, value, messag
     with pytest.raises(ValueError, match=message):
         source.check({name: value})
     source.check({name: source.defaults[name]})
-
-
-def test_a_manifest_is_a_file():
-    source = Project(pages.PACKAGE.parent).page("04_1_bias_metric")
-    source.check({"images": "my/manifest.csv"})
-    assert source.parameters["images"].words == ["digits", "imagenet1000"]
-    assert source.parameters["n_images"].words == []
 
 
 def test_a_float_may_be_given_as_a_whole_number(project):
@@ -653,6 +649,20 @@ def test_in_a_terminal_one_line_is_rewritten(tmp_path):
     assert "\n" not in said
 
 
+def test_a_page_of_prose_that_was_changed_by_hand_is_made_anew(project, show):
+    (project.book / "02_third.py").write_text("# %% [markdown]\n# # Third\n# Prose.\n")
+    (outcome,) = runner.run(project, {"02_third": {}}, show)
+    (again,) = runner.run(project, {"02_third": {}}, show)
+    assert (outcome.status, again.status) == ("done", "unchanged")
+    page = project.page("02_third")
+    notebook = nbformat.read(page.path, as_version=4)
+    notebook.cells[0].source = "Mine."
+    nbformat.write(notebook, page.path)
+    (outcome,) = runner.run(project, {"02_third": {}}, show)
+    assert outcome.status == "done"
+    assert "Mine." in (project.book / "02_third-edited-1.ipynb").read_text()
+
+
 def test_a_notebook_changed_by_hand_is_kept(project, show, executed):
     page = project.page("02_third")
     runner.execute(page, {}, show)
@@ -719,22 +729,6 @@ def test_conversion_fills_gaps_and_leaves_executed_pages_alone(project, show, ex
     runner.execute(project.page("02_third"), {}, show)
     edit(page.source, "New prose", "Newer prose")
     assert not runner.convert(project.page("02_third"), show)
-
-
-def test_what_a_page_could_not_compute_is_repeated(project, show):
-    edit(
-        project.book / "02_third.py",
-        "print(1)",
-        "from IPython.display import Markdown\n"
-        'display(Markdown("**Not computed:** PPGD, for want of time. More."))\n\n'
-        "# %% [markdown]\n"
-        "# :::{admonition} Not yet computed\n# :class: warning\n"
-        "# PieAPP of {doc}`3.2 <03_2>`. More.\n# :::\n"
-        "# What is not computed here is elsewhere.\n",
-    )
-    notebook = runner.execute(project.page("02_third"), {}, show)
-    assert sorted(runner.missing(notebook)) == ["PPGD, for want of time", "PieAPP of 3.2"]
-    assert runner.missing(None) == []
 
 
 def test_make_ends_with_times_gaps_and_the_address(project, show, monkeypatch, executed):

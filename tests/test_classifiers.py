@@ -187,6 +187,23 @@ class Awkward(nn.Module):
         return self.shared(self.other(self.shared(self.any(x)))).flatten(1)
 
 
+@pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_lite2"])
+def test_relu6_works_in_place_only_without_a_gradient(name):
+    model = classifiers.load(name, fold=False)
+    activations = [part for part in model.modules() if isinstance(part, nn.ReLU6)]
+    assert len(activations) > 30
+    x = torch.linspace(-3, 9, 13)
+    expected = nn.ReLU6()(x)
+    for part in activations:
+        given = x.clone()
+        assert part(given).data_ptr() == given.data_ptr()
+        given = x.clone().requires_grad_() * 1
+        assert torch.equal(part(given), expected)
+        assert torch.equal(given, x)
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(classifiers.folded(model)(images), classifiers.load(name)(images))
+
+
 def test_only_what_one_convolution_gives_to_one_normalisation_is_folded():
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -527,11 +527,30 @@ def test_a_model_that_returns_nan_is_said_to_have_diverged():
     def attack(model, x, y):
         raise ValueError("logits: NaN")
 
-    broken = nn.Sequential(network(), Lost()).eval()
+    def later(model, x, y):
+        model.append(Lost())
+        raise ValueError("logits: NaN")
+
     with pytest.raises(ValueError, match=r"it diverged.*smaller learning_rate"):
-        made(model=broken, attack=attack, learning_rate=1e-30)
+        made(model=nn.Sequential(network()).eval(), attack=later, learning_rate=1e-30)
+    broken = nn.Sequential(network(), Lost()).eval()
+    with pytest.raises(ValueError, match=r"NaN or infinite logits .* check the model's weights"):
+        made(model=broken, attack=attack)
     with pytest.raises(ValueError, match="logits: NaN"):
         made(attack=attack)
+
+
+class Two(nn.Module):
+    """Returns more than logits."""
+
+    def forward(self, x):
+        return x, x
+
+
+def test_a_model_that_returns_no_logits_is_refused():
+    model = nn.Sequential(network(), Two()).eval()
+    with pytest.raises(ValueError, match=r"to return a torch.Tensor of logits, got tuple"):
+        made(model=model, attack=lambda model, x, y: x / 2)
 
 
 def test_an_attack_costs_no_pass_but_its_own():
@@ -592,9 +611,9 @@ def test_mixed_precision_is_near_full_precision(device):
 
 def test_labels_that_the_model_lacks_are_refused_at_the_door(tmp_path):
     x, y = data()
-    with pytest.raises(ValueError, match="labels: expected labels below 3, the number of classes"):
-        dro.robust_dataset(network(), x, y + 3, pgd, learning_rate=0.01)
     message = "labels: expected labels below 3, the number of the model's classes, got 5"
+    with pytest.raises(ValueError, match=message):
+        dro.robust_dataset(network(), x, y + 3, pgd, learning_rate=0.01)
     with pytest.raises(ValueError, match=message):
         dro.train(network(), dro.clean(x, y + 3), learning_rate=0.01)
     ids = [str(k) for k in range(N)]

@@ -904,7 +904,10 @@ X, LABELS, IDS = dataset()
         ({"dataset": (X, LABELS)}, r"dataset: expected the three of images, labels and ids"),
         ({"attack": "push"}, r"attack: expected a function, got 'push'"),
         ({"options": {"bye": 1}}, r"options: the attack does not take bye; it takes by$"),
-        ({"options": {"targeted": True}, "attack": lambda m, x, y, targeted: x}, r"targeted att"),
+        (
+            {"options": {"targeted": True}, "attack": lambda m, x, y, targeted: x},
+            r"leave targeted out, the l",
+        ),
         ({"options": {"generator": 1}, "attack": lambda m, x, y, generator: x}, r"leave generator"),
         ({"measures": {"L 1": l1}}, r"measures: 'L 1' is no column name"),
         ({"measures": [l1]}, r"measures: expected functions by name, .* got list"),

@@ -1,12 +1,12 @@
 """Many replicates: the same however they are computed, and whatever happens on the way."""
 
+import contextlib
 import copy
 import json
 import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from threading import Event
@@ -87,12 +87,12 @@ def distance(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
 # --- the same in each way ---
 
 
-@contextmanager
+@contextlib.contextmanager
 def nowhere() -> Iterator[Executor | None]:
     yield None
 
 
-@contextmanager
+@contextlib.contextmanager
 def dask() -> Iterator[Executor]:
     options = {"processes": False, "dashboard_address": None, "n_workers": 2}
     with LocalCluster(threads_per_worker=1, **options) as cluster, Client(cluster) as client:
@@ -322,6 +322,25 @@ def test_what_is_done_is_not_done_again_and_more_seeds_can_follow(tmp_path, monk
     assert loaded["replicate"].unique().tolist() == [5, 6, 7]
     diary = json.loads((tmp_path / "provenance.json").read_text())
     assert [session["replicates"] for session in diary["sessions"]] == [2, 1]
+
+
+def test_seeds_that_follow_keep_their_groups_when_cut_off(tmp_path, monkeypatch):
+    def groups(last: int) -> list[list[int]]:
+        found: list[list[int]] = []
+        once = dro._Job.train
+        with monkeypatch.context() as patch, contextlib.suppress(Stop):
+            patch.setattr(
+                dro._Job, "train", lambda job, seeds: found.append(list(seeds)) or once(job, seeds)
+            )
+            stopping(patch, last)
+            train(tmp_path, seeds=[7, 5, 6, 4], together=2)
+        return found
+
+    train(tmp_path, seeds=[7], together=2)
+    assert groups(4) == [[5, 6]]  # the diary, two files of 5, the model of 6
+    assert groups(1) == [[5, 6]]  # the diary alone
+    assert groups(99) == [[5, 6], [4]]
+    assert len(replicates.load(tmp_path)["replicate"].unique()) == 4
 
 
 def test_an_error_on_a_worker_comes_through_and_what_was_done_is_kept(tmp_path, monkeypatch):

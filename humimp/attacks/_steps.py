@@ -18,6 +18,9 @@ MODEL = "model: its logits carry"
 FEATURES = "features: they carry"
 COST = "cost: it carries"
 
+# All rows, as an index that makes no copy.
+ALL = slice(None)
+
 
 def begin(
     model: Model,
@@ -138,7 +141,7 @@ def still_right(
     confidence: float,
     targeted: bool,
     doubts: Doubts,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor | slice, Tensor, Tensor | slice]:
     """Ask the model about the images that are not done; where few are left, about them once more.
 
     A backward pass goes through all images of its forward pass, also through those that are done
@@ -148,19 +151,21 @@ def still_right(
     -------
     tuple
         x, the images asked about, a leaf; which of its rows go on; their logits, with a gradient
-        to come; and which of ``active`` go on, as indices like the rows. If none does, logits are
-        empty.
+        to come; and which of ``active`` go on. Which is said by indices, or `ALL` where all are
+        meant. If none goes on, logits are empty.
     """
     x = adversarial[active].requires_grad_()
     logits = ask(model, x, labels[active], doubts)
     right = doubts.settle(margin(logits.detach(), labels[active], targeted) <= confidence)
+    if all(right):
+        return x, ALL, logits, ALL
     left = torch.tensor([row for row, goes_on in enumerate(right) if goes_on], dtype=torch.int64)
     going = left.to(x.device, non_blocking=True)
     if 0 < 2 * len(going) < len(active):
         active = active[going]
         x = adversarial[active].requires_grad_()
         logits = ask(model, x, labels[active], doubts)
-        return x, torch.arange(len(going), device=x.device), logits, going
+        return x, ALL, logits, going
     return x, going, logits[going], going
 
 

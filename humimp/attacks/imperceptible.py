@@ -123,7 +123,7 @@ def imperceptible(
             x, rows, logits, going = still_right(  # lines 3 and 4
                 model, adversarial, labels, active, confidence, targeted, doubts
             )
-            if len(going) < len(active):
+            if isinstance(going, Tensor):
                 active, distance = active[going], distance[going]
             if not len(active):
                 break

@@ -21,7 +21,6 @@ HEADINGS = {
     "backwards": ("Backward passes", 1),
 }
 _COSTS = ("forwards", "backwards")
-_PAPER_DECIMALS = {"linf": 3}
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def table1(
                     cells[k] += f" ± {spread.loc[name, c]:.{_digits(c)}f}"
         rows.append(((name, *cells), frozenset(smallest), False))
         if name in printed:
-            theirs = [_text(printed[name].get(c), c, _PAPER_DECIMALS) for c in columns]
+            theirs = [_text(printed[name].get(c), c, paper.TABLE1_DECIMALS) for c in columns]
             smallest = {columns.index(c) + 1 for c, best in paper.TABLE1_BOLD.items()
                     if best == name and c in columns}  # fmt: skip
             rows.append((("in the paper", *theirs), frozenset(smallest), True))

@@ -35,7 +35,6 @@ _NETWORKS = {
     "efficientnet_lite2": "EfficientNet-Lite2",
     **dict.fromkeys(_RESNETS, "ResNet-50"),
 }
-_COSTS = {"SSIM": "1 − SSIM", "HaarPSI": "1 − HaarPSI", "LPIPS": "LPIPS"}
 
 
 # How a profile's runs are called, where its name does not say it.
@@ -136,7 +135,7 @@ class Row:
             word = kind.rpartition(".")[2]
             if word == "PieAPP" and inside.get("weights") == "small":
                 word = "PieAPP-small"
-            return "" if word == "PieAPP" else f"{_COSTS.get(word, word)} for PieAPP"
+            return "" if word == "PieAPP" else f"{experiment.TITLES.get(word, word)} for PieAPP"
         steps = self.options.get("steps", PERC_AL_STEPS)
         if self.name.startswith("PerC_AL") and steps < PERC_AL_STEPS:
             return f"PerC_AL with {steps} of its authors' {PERC_AL_STEPS} steps"
@@ -277,7 +276,7 @@ class Geography:
         if self.parameters["images"] != "digits":
             name = self.parameters["classifier"]
             network = "" if name in _RESNETS else f"{_NETWORKS.get(name, name)} for ResNet-50, "
-        price = "" if cost == "PieAPP" else f", {_COSTS.get(cost, cost)} for PieAPP"
+        price = "" if cost == "PieAPP" else f", {experiment.TITLES.get(cost, cost)} for PieAPP"
         return f"{network}simulated countries{price}"
 
     def poorest(self, name: str) -> float:
@@ -413,8 +412,6 @@ class Evidence:
         """The models of Section 4.3: of each run's own geography, then of its other deals."""
         found = []
         for source, parameters in self.ran("04_3_results"):
-            if parameters["images"] not in ("digits", "imagenet1000"):
-                continue  # real countries are in a manifest, not in the records
             folders = {source.folder: parameters["seed"]} | {
                 folder: int(folder.name.removeprefix("deal-"))
                 for folder in sorted(source.folder.glob("deal-*"))

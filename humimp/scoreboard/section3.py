@@ -40,7 +40,6 @@ READINGS = {
         LPA: "LPA, own, bound 0.5",
     },
 }
-DISTANCES = tuple(column for column in paper.TABLE1_DECIMALS if column != "success_rate")
 _COLUMN = {**{key: HEADINGS[key][0] for key in paper.TABLE1_DECIMALS}, "success_rate": "success, %"}
 _PEOPLE = "people who look; no run asks any"
 _FEW = "more images: with these, the errors are too wide"

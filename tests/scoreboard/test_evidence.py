@@ -292,12 +292,6 @@ def test_another_model_s_answers_are_not_taken_for_those_before_training(root, m
     assert "theta0" not in found.right
 
 
-def test_real_countries_are_not_guessed(root, models):
-    page, *_ = models
-    write_page(page, images="my/manifest.csv")
-    assert Evidence(reference(root)).geographies == []
-
-
 @pytest.mark.parametrize(("few", "chosen"), [(9, "laptop"), (10, "reduced settings")])
 def test_a_run_of_too_few_models_stands_behind_one_of_enough(root, few, chosen):
     for profile, n_models in (("paper_cpu", few), ("laptop", 50)):
