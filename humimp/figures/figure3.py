@@ -1,23 +1,27 @@
 """Figure 3: an image and its attacks side by side, pixel by pixel."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 
-import matplotlib.font_manager as fonts
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from humimp.figures import style
-from humimp.images import to_uint8
+from humimp.figures.panels import (
+    BLACK,
+    GAP,
+    GREY,
+    LINE,
+    Levels,
+    fit,
+    font,
+    levels_of,
+    magnified,
+    side_by_side,
+    stacked,
+)  # fmt: skip
 
-Levels = NDArray[np.uint8]
-
-_GAP = 8
-_TEXT = 13
-_LINE = 17
-_BLACK, _GREY, _FRAME = "#222222", "#5A5A5A", "#FFD400"
+_FRAME = "#FFD400"
 
 
 def figure3(
@@ -59,14 +63,14 @@ def figure3(
         too large or too small for the page.
     """
     notes = notes or [{} for _ in examples]
-    levels = [{name: _levels(image) for name, image in one.items()} for one in examples]
+    levels = [{name: levels_of(image) for name, image in one.items()} for one in examples]
     _check(levels, zoom)
     factor = amplify or min(_factor(one) for one in levels)
     blocks = [
-        _stacked(_rows(one, lines, zoom, factor), _GAP)
+        stacked(_rows(one, lines, zoom, factor), GAP)
         for one, lines in zip(levels, notes, strict=True)
     ]
-    whole = _stacked(blocks, 4 * _GAP)
+    whole = stacked(blocks, 4 * GAP)
     whole.info.update(zoom=zoom, amplify=factor)
     return whole
 
@@ -94,12 +98,6 @@ def detail(images: Mapping[str, Levels], side: int) -> tuple[int, int]:
     boxes = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
     row, column = np.unravel_index(boxes.argmax(), boxes.shape)
     return int(row), int(column)
-
-
-def _levels(image: Tensor) -> Levels:
-    """Convert (C, H, W) in [0, 1] to (H, W, 3) levels."""
-    array: Levels = to_uint8(image.detach().cpu()).permute(1, 2, 0).numpy()
-    return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array
 
 
 def _check(examples: Sequence[Mapping[str, Levels]], zoom: int) -> None:
@@ -137,8 +135,8 @@ def _rows(
     for name, image in images.items():
         panel = _panel(name, notes.get(name, ""), image, original, corner, side, zoom, factor)
         panels.append(panel)
-    per_row = max(1, (style.COLUMN + _GAP) // (width + _GAP))
-    return [_side_by_side(panels[k : k + per_row]) for k in range(0, len(panels), per_row)]
+    per_row = max(1, (style.COLUMN + GAP) // (width + GAP))
+    return [side_by_side(panels[k : k + per_row]) for k in range(0, len(panels), per_row)]
 
 
 def _panel(
@@ -153,11 +151,11 @@ def _panel(
 ) -> Image.Image:
     """Set one image with its name, its detail and its difference."""
     height, width = image.shape[:2]
-    head = 2 * _LINE + 4
+    head = 2 * LINE + 4
     panel = Image.new("RGB", (width, head + height + 4 + side * zoom), "white")
     draw = ImageDraw.Draw(panel)
-    draw.text((0, 0), _fit(name, width, bold=True), _BLACK, _font(bold=True))
-    draw.text((0, _LINE), _fit(note, width), _GREY, _font())
+    draw.text((0, 0), fit(name, width, bold=True), BLACK, font(bold=True))
+    draw.text((0, LINE), fit(note, width), GREY, font())
     framed = Image.fromarray(image)
     row, column = corner
     box = (column - 1, row - 1, column + side, row + side)
@@ -165,58 +163,13 @@ def _panel(
     panel.paste(framed, (0, head))
     cut = np.s_[row : row + side, column : column + side]
     below = head + height + 4
-    panel.paste(_enlarged(image[cut], zoom), (0, below))
+    panel.paste(magnified(image[cut], zoom), (0, below))
     left = width - side * zoom
     if image is original:
         lines = [f"← detail × {zoom}", "", "beside it, the", f"change × {factor}"]
         for k, line in enumerate(lines):
-            draw.text((left + 6, below + k * _LINE), _fit(line, side * zoom - 6), _GREY, _font())
+            draw.text((left + 6, below + k * LINE), fit(line, side * zoom - 6), GREY, font())
         return panel
     change = 127.5 + factor * (image[cut].astype(np.float64) - original[cut])
-    panel.paste(_enlarged(change.round().clip(0, 255).astype(np.uint8), zoom), (left, below))
+    panel.paste(magnified(change.round().clip(0, 255).astype(np.uint8), zoom), (left, below))
     return panel
-
-
-def _enlarged(levels: Levels, zoom: int) -> Image.Image:
-    """Repeat every pixel."""
-    return Image.fromarray(levels.repeat(zoom, axis=0).repeat(zoom, axis=1))
-
-
-def _side_by_side(panels: Sequence[Image.Image]) -> Image.Image:
-    """Set panels of one height in a row."""
-    width = sum(panel.width for panel in panels) + _GAP * (len(panels) - 1)
-    row = Image.new("RGB", (width, panels[0].height), "white")
-    left = 0
-    for panel in panels:
-        row.paste(panel, (left, 0))
-        left += panel.width + _GAP
-    return row
-
-
-def _stacked(rows: Sequence[Image.Image], gap: int) -> Image.Image:
-    """Set rows below each other."""
-    height = sum(row.height for row in rows) + gap * (len(rows) - 1)
-    whole = Image.new("RGB", (max(row.width for row in rows), height), "white")
-    top = 0
-    for row in rows:
-        whole.paste(row, (0, top))
-        top += row.height + gap
-    return whole
-
-
-@cache
-def _font(bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Load the typeface that comes with Matplotlib."""
-    weight = "bold" if bold else "normal"
-    found = fonts.findfont(fonts.FontProperties(family="DejaVu Sans", weight=weight))
-    return ImageFont.truetype(found, _TEXT)
-
-
-def _fit(text: str, width: int, bold: bool = False) -> str:
-    """Shorten a text to a width in pixels."""
-    font = _font(bold)
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(f"{text}…") > width:
-        text = text[:-1].rstrip()
-    return f"{text}…" if text else ""

@@ -5,9 +5,10 @@ from PIL import Image
 from torch import Tensor
 
 from humimp.figures import style
-from humimp.figures.figure3 import _GAP, _LINE, detail, figure3
+from humimp.figures.figure3 import detail, figure3
+from humimp.figures.panels import GAP, LINE
 
-HEAD = 2 * _LINE + 4
+HEAD = 2 * LINE + 4
 
 
 def level(image: Tensor) -> np.ndarray:
@@ -30,7 +31,7 @@ def test_every_image_stands_there_pixel_by_pixel_in_its_place() -> None:
     images = example()
     picture = np.asarray(figure3([images]))
     for k, image in enumerate(images.values()):
-        left = k * (64 + _GAP)
+        left = k * (64 + GAP)
         shown = picture[HEAD : HEAD + 64, left : left + 64]
         framed = (shown != level(image)).any(-1)
         assert 0 < framed.sum() <= 4 * 9  # only the frame around the detail, 8 pixels wide
@@ -49,7 +50,7 @@ def test_detail_and_change_are_exact() -> None:
     picture = np.asarray(figure3([images], zoom=4, amplify=10))
     below = HEAD + 64 + 4
     for k, image in enumerate(images.values()):
-        left = k * (64 + _GAP)
+        left = k * (64 + GAP)
         part = level(image)[40:48, 16:24]
         shown = picture[below : below + 32, left : left + 32]
         np.testing.assert_array_equal(shown, part.repeat(4, 0).repeat(4, 1))
@@ -86,9 +87,9 @@ def test_a_detail_at_the_edge_is_found(corner: tuple[int, int]) -> None:
 @pytest.mark.parametrize(("size", "attacks", "per_row"), [(224, 10, 3), (299, 3, 2), (700, 1, 1)])
 def test_rows_are_no_wider_than_the_column(size: int, attacks: int, per_row: int) -> None:
     picture = figure3([example(size, attacks=attacks)])
-    assert picture.width == per_row * (size + _GAP) - _GAP <= style.COLUMN
+    assert picture.width == per_row * (size + GAP) - GAP <= style.COLUMN
     rows = -(-(attacks + 1) // per_row)
-    assert picture.height == rows * (HEAD + size + 4 + size // 8 * 4 + _GAP) - _GAP
+    assert picture.height == rows * (HEAD + size + 4 + size // 8 * 4 + GAP) - GAP
 
 
 def test_the_default_amplification_suits_the_largest_changes() -> None:
@@ -105,7 +106,7 @@ def test_gray_images_and_notes_are_shown() -> None:
     different = np.asarray(plain) != np.asarray(noted)
     rows, columns = different.any(-1).nonzero()
     assert rows.max() < HEAD
-    assert 64 + _GAP <= columns.min() <= columns.max() < 2 * 64 + _GAP
+    assert 64 + GAP <= columns.min() <= columns.max() < 2 * 64 + GAP
 
 
 def test_equal_input_gives_equal_pictures_on_white() -> None:
