@@ -402,3 +402,13 @@ def test_what_a_script_defines_is_known_by_its_source(
     json.dumps(before)
     assert said("same.py", same) == before
     assert said("other.py", other) != before
+
+
+def test_a_write_that_is_interrupted_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(descriptor):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        runs.write(tmp_path / "file", b"content")
+    assert list(tmp_path.iterdir()) == []
