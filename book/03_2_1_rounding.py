@@ -98,7 +98,8 @@ def evaluated(name, attack, options, measures=norms):
 # {glue:text}`paper_pgd_l2:.2f` and 0.005 of its PGD row. PGD knows nothing of PieAPP, so its row tells how line 9 was meant. The table runs PGD under each reading, and once more with a step a hundredth as long.
 
 # %% tags=["nbval-ignore-output"]
-few = min(steps, 20)  # of a reading that undoes most of each step
+FEW = 20  # steps, at most, of a reading that undoes most of each step
+few = min(steps, FEW)
 readings = {
     "PGD, truncate": (attacks.pgd_l2, common | {"validate": "truncate"}),
     "PGD, truncate, ε/100": (
@@ -114,7 +115,7 @@ read = pd.concat(evaluated(name, attack, options) for name, (attack, options) in
 
 
 # %% tags=["remove-output", "hide-input"]
-def table_of_readings(records):
+def table_of_readings(records, few):
     """Set the table of the readings of line 9."""
     named = {"PGD, round": f"PGD, round ({few} steps)"}
     return table1(records.replace({"attack": named}), printed={}, bold=False)
@@ -128,7 +129,7 @@ glue("classifier", classifiers.TITLES[classifier])
 glue("cost", experiment.TITLES[cost])
 glue("stand_in", "as in the paper" if cost == "PieAPP" else "a stand-in for the paper's PieAPP")
 values, paper_values = 3 * size**2, 3 * paper.IMAGE_SIZE**2
-glue("tab_readings", table_of_readings(read), display=True)
+glue("tab_readings", table_of_readings(read, few), display=True)
 glue("n_values", values)
 glue("paper_values", paper_values)
 glue("typical", 255 * step_size / values**0.5)
@@ -203,7 +204,7 @@ for key, n in floors.items():
 # - **No rounding** in the loop finds a wrong answer after {glue:text}`none_passes:.1f` forward passes, with a change so small that saving the image takes it back: {glue:text}`none_success:.0f` % of the saved images still fool the classifier
 #   ({glue:text}`ours_none_success:.0f` % for our attack, whose steps are longer where the loss is steep).
 # - **No rounding, for ours:** keeping fractions {glue:text}`nearer` in $L_2$. On the {glue:text}`n_common` photographs on which ours succeeds both ways, its $L_2$ is {glue:text}`common_none_l2:.2f` without truncation and {glue:text}`common_truncate_l2:.2f` with it, its $L_1$ {glue:text}`common_none_l1:.0f` and {glue:text}`common_truncate_l1:.0f`, its $L_\infty$ {glue:text}`common_none_linf:.3f` and {glue:text}`common_truncate_linf:.3f`. Its steps are as long as the loss is steep, because its gradient
-#   is not normalised. And what is left above the floor may be a small part of $L_2$ and still be seen: in {ref}`Table 1 <tab-1>`, ours at $a = 0$ has {glue:text}`03_2_pieapp.ipynb::ours_beside_pgd_lpips:.1f` times PGD's LPIPS at {glue:text}`03_2_pieapp.ipynb::ours_beside_pgd_l2:.1f` times its $L_2$.
+#   is not normalised. And what is left above the floor may be a small part of $L_2$ and still be seen: in {ref}`Table 1 <tab-1>`, ours at $a = $ {glue:text}`03_2_pieapp.ipynb::a_least:s` has {glue:text}`03_2_pieapp.ipynb::ours_beside_pgd_lpips:.1f` times PGD's LPIPS at {glue:text}`03_2_pieapp.ipynb::ours_beside_pgd_l2:.1f` times its $L_2$.
 #
 # So the paper's reading is the first. The floor of a truncated step would be {glue:text}`paper_share_floor:.0f` % of the $L_2$ that the paper's Table 1 reports for PGD, so that this distance says little about the attack, and {glue:text}`paper_ours_share_floor:.0f` % of that for ours at $a = 0$. How near ours would come without truncation is another question: here, keeping fractions {glue:text}`nearer` in $L_2$. {glue:text}`large_nearer` An attack that tries the rounded image on its way can do without: DDN and PerC_AL in {ref}`Table 1 <tab-1>` do so.
 
@@ -215,12 +216,26 @@ for key, n in floors.items():
 
 # %% tags=["nbval-ignore-output"]
 firm = ours | {"confidence": confidence}
-prices = {
-    f"lam = {value:g}": firm | {"lam": value} for value in (0.0, lam, 100 * lam, 10_000 * lam)
-}
+
+
+def tried(lam):
+    """List the prices of the table: none, λ and two higher ones."""
+    return list(dict.fromkeys((0.0, lam, 100 * lam, 10_000 * lam)))
+
+
+def priced_at(value):
+    """Name the row of a price."""
+    return f"lam = {value:g}"
+
+
 priced = pd.concat(
-    evaluated(name, attacks.imperceptible, options, measures=norms | {"cost": price})
-    for name, options in prices.items()
+    evaluated(
+        priced_at(value),
+        attacks.imperceptible,
+        firm | {"lam": value},
+        measures=norms | {"cost": price},
+    )
+    for value in tried(lam)
 )
 single = evaluated("One step", attacks.imperceptible, ours | {"confidence": 0.0, "steps": 1})
 
@@ -235,8 +250,8 @@ def table_of_prices(records):
 by_price = evaluate.table(priced.assign(cost=1000 * priced["cost"]))
 glue("tab_prices", table_of_prices(priced), display=True)
 glue("one_step", float(evaluate.table(single)["success_rate"].iloc[0]))
-for key, value in zip(("zero", "one", "hundred", "many"), by_price["cost"], strict=True):
-    glue(f"cost_{key}", float(value))
+for key, value in {"zero": 0, "one": lam, "hundred": 100 * lam, "many": 10_000 * lam}.items():
+    glue(f"cost_{key}", float(by_price.loc[priced_at(value), "cost"]))
 glue("confidence", f"{confidence:g}")
 glue("lam", f"{lam:g}")
 glue("lam_hundred", f"{100 * lam:g}")
@@ -246,7 +261,7 @@ glue("lam_many", f"{10_000 * lam:g}")
 # ```{glue:figure} tab_prices
 # :name: "tab-prices"
 #
-# **Table E3.** Algorithm 1 at $a = $ {glue:text}`confidence` under four prices, on the photographs and the classifier of {ref}`Table E2 <tab-readings>`. $c_0$ is the ground cost at the saved image, {glue:text}`cost` ({glue:text}`stand_in`), times 1000. Not in the paper.
+# **Table E3.** Algorithm 1 at $a = $ {glue:text}`confidence` at the prices 0, $\lambda$, $100\,\lambda$ and $10\,000\,\lambda$ with $\lambda = $ {glue:text}`lam`, on the photographs and the classifier of {ref}`Table E2 <tab-readings>`. $c_0$ is the ground cost at the saved image, {glue:text}`cost` ({glue:text}`stand_in`), times 1000. Not in the paper.
 # ```
 
 # %% [markdown]
@@ -267,8 +282,11 @@ large_line_9 = large_price = large_ends = large_nearer = "Nothing can be said ye
 if scale is not None:
     settings = scale.about["parameters"]
     large_read = pd.concat(evaluate.load(folder(name, scale)) for name in readings)
-    large_priced = pd.concat(evaluate.load(folder(name, scale)) for name in prices)
-    large_readings, large_prices = table_of_readings(large_read), table_of_prices(large_priced)
+    large_priced = pd.concat(
+        evaluate.load(folder(priced_at(value), scale)) for value in tried(settings["lam"])
+    )
+    large_readings = table_of_readings(large_read, min(settings["steps"], FEW))
+    large_prices = table_of_prices(large_priced)
     large = evaluate.table(large_read)
     large_n = int(large["n"].iloc[0])
     cut, tiny, none, own = (
@@ -293,7 +311,7 @@ if scale is not None:
         f"{l2_of['truncate']:.2f}, on {len(large_pair['none'])} photographs)."
     )
     by_id = 1000 * large_priced.pivot(index="id", columns="attack", values="cost")
-    paid, free = by_id[f"lam = {settings['lam']:g}"], by_id["lam = 0"]
+    paid, free = by_id[priced_at(settings["lam"])], by_id[priced_at(0)]
     off = (paid - free).dropna()
     large_ends = f"{paid.mean():.0f} with the paper's price and at {free.mean():.0f} without"
     large_price = (
@@ -321,7 +339,7 @@ glue("large_ends", large_ends)
 # ```{glue:figure} large_tab_prices
 # :name: "tab-prices-large"
 #
-# **Table E5.** Algorithm 1 under four prices, as in {ref}`Table E3 <tab-prices>`, in the **reference run at the paper's settings**. $c_0$ is PieAPP-small, a stand-in for PieAPP, times 1000.
+# **Table E5.** Algorithm 1 under its prices, as in {ref}`Table E3 <tab-prices>`, in the **reference run at the paper's settings**. $c_0$ is PieAPP-small, a stand-in for PieAPP, times 1000.
 # ```
 #
 # {glue:text}`large_price`

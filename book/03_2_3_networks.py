@@ -368,5 +368,5 @@ if scale is not None:
 # %% [markdown]
 # ## What came out
 #
-# On {glue:text}`n_networks` and {glue:text}`n_images` photographs, the paper's claim that ours at $a = 0$ has the smallest LPIPS and DISTS of its seven rows is seen on {glue:text}`claim` networks. That 8-bit aware comes nearer than every other row is seen on {glue:text}`below_all`, and all of its aims are met on {glue:text}`met`; in the reference run at the paper's settings, on {glue:text}`large_n_images` photographs, on {glue:text}`large_met`. Ours at the least confidence misleads another network on
+# On {glue:text}`n_networks` and {glue:text}`n_images` photographs, ours at $a = $ {glue:text}`a_least` has the smallest LPIPS and DISTS of the paper's rows, as the paper claims of $a = 0$, on {glue:text}`claim` networks. That 8-bit aware comes nearer than every other row is seen on {glue:text}`below_all`, and all of its aims are met on {glue:text}`met`; in the reference run at the paper's settings, on {glue:text}`large_n_images` photographs, on {glue:text}`large_met`. Ours at the least confidence misleads another network on
 # {glue:text}`weak:.0f` % of the photographs, at the greatest on {glue:text}`strong:.0f` %. A reader with more time raises `n_images`, or adds a network to `networks`. Next: {doc}`how geographic bias is measured <04_1_bias_metric>`.

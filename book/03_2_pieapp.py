@@ -330,7 +330,7 @@ glue("closer", int((pairs[weakest] < pairs["PGD (L2)"]).sum()))
 # ```
 
 # %% [markdown]
-# Every row of the paper has its counterpart, but the numbers are not meant to agree: the photographs and the classifier are others, and smaller images have smaller norms. (The same change of every value makes $L_1$ grow with the number of values, and $L_2$ with its root.) What can be compared is the order within a column.
+# The paper's rows stand beneath their counterparts. Where the photographs, their size, the classifier or the ground cost are not the paper's, the numbers are not meant to agree; smaller images, for one, have smaller norms. (The same change of every value makes $L_1$ grow with the number of values, and $L_2$ with its root.) What can be compared even then is the order within a column.
 # LPIPS and DISTS {glue:text}`judges`.
 #
 # - *More confidence costs more.* LPIPS at $a = $ {glue:text}`a_most` is {glue:text}`most_lpips:.1f` times what it is at $a = $ {glue:text}`a_least`. From $a = $ {glue:text}`a_least` to $a = $ {glue:text}`a_second` it goes from {glue:text}`ours_lpips:.2f` to {glue:text}`second_lpips:.2f`.
@@ -386,7 +386,7 @@ for key in ("pgd", "ours"):
 # ```
 
 # %% [markdown]
-# At true pixels, PGD, FGSM, ours at $a = $ {glue:text}`a_least` and the attacks that look for the nearest image are hard to tell from the original by eye. At $a = $ {glue:text}`a_most` specks begin to show on smooth, dark surfaces, and both NPTM attacks lay a coarse grain there, as the paper says of its LPA ("sandy noises"). The amplified
+# In the committed reference run (`run = "reference"`), at true pixels, PGD, FGSM, ours at $a = 0$ and the attacks that look for the nearest image are hard to tell from the original by eye. At $a = 5$ specks begin to show on smooth, dark surfaces there, and both NPTM attacks lay a coarse grain, as the paper says of its LPA ("sandy noises"). In the figure above, the amplified
 # changes show {glue:text}`at_work` in the detail. Over the whole images, of the {glue:text}`n_shown_values` values of these photographs, all but {glue:text}`pgd_elsewhere` are as they were or one level lower after PGD, and all but {glue:text}`ours_elsewhere` after ours at $a = $ {glue:text}`a_least`. Over all {glue:text}`n_correct` photographs, the largest change of a value is {glue:text}`pgd_levels:.0f` levels with PGD and {glue:text}`ours_levels:.0f` with ours.
 
 
@@ -482,7 +482,7 @@ else:
     glue("many", f"ours at a = 0 fools {fooled} of {of}, {told}")
 
 # %% [markdown]
-# With {glue:text}`n_correct` photographs, another classifier and a stand-in for PieAPP, this run can say how the claims fare here, not whether the paper's numbers are right.
+# On {glue:text}`n_correct` photographs, with {glue:text}`classifier`, which {glue:text}`is_classifier`, and the ground cost {glue:text}`cost` ({glue:text}`stand_in`), this run can say how the claims fare here, not whether the paper's numbers are right.
 #
 # **1. At $a = 0$ the attack always succeeds, and has the smallest LPIPS and DISTS of all.** The first half {glue:text}`always`. (If all of {glue:text}`n_correct` are fooled, the rate among others is above {glue:text}`sure` %, with 95 % confidence.) On all of the paper's photographs, with its ResNet-50 ({ref}`Table E1b <tab-1-gpu>`), {glue:text}`many`. The second half {glue:text}`least` among the paper's seven rows, and {glue:text}`least_of_all` among all rows. LPIPS is
 # {glue:text}`ours_lpips:.2f` ± {glue:text}`ours_lpips_error:.2f`, DISTS {glue:text}`ours_dists:.2f` ± {glue:text}`ours_dists_error:.2f`. Rows with a smaller LPIPS: {glue:text}`nearer_lpips`; with a smaller DISTS: {glue:text}`nearer_dists`. Beside PGD, its nearest rival in the paper, ours has the smaller LPIPS on {glue:text}`closer` of {glue:text}`n_pairs` photographs. In the paper the two are close:
@@ -672,6 +672,6 @@ if gpu is not None:
 # ## What came out
 #
 # All seven rows of the paper's table can be run, and the three later ones beside them. Confidence does what the paper says: from $a = $ {glue:text}`a_least` to $a = $ {glue:text}`a_most`, the success rate under JPEG compression at quality {glue:text}`mild` goes from {glue:text}`ours_mild:.0f` to {glue:text}`strongest_mild:.0f` %, and LPIPS from {glue:text}`ours_lpips:.1f` to {glue:text}`strongest_lpips:.1f`.
-# That ours at $a = 0$ is the least perceptible {glue:text}`least_of_all` in this company, and that $a = 5$ leads under both defences {glue:text}`leading`. Two attacks that go on looking after the first wrong answer, PerC_AL without confidence and DDN, end {glue:text}`search` than those that stop there, PGD and ours at $a = $ {glue:text}`a_least`:
+# That ours at $a = $ {glue:text}`a_least` is the least perceptible {glue:text}`least_of_all` in this company, and that ours at $a = $ {glue:text}`a_most` leads the paper's rows under both defences {glue:text}`leading`. Two attacks that go on looking after the first wrong answer, PerC_AL without confidence and DDN, end {glue:text}`search` than those that stop there, PGD and ours at $a = $ {glue:text}`a_least`:
 # LPIPS is {glue:text}`perc_al_lpips:.2f` and {glue:text}`ddn_lpips:.2f` against {glue:text}`pgd_lpips:.2f` and {glue:text}`ours_lpips:.2f`. They pay for it with passes; under the same compression, {glue:text}`perc_al_mild:.0f` and {glue:text}`ddn_mild:.0f` % of them are left. PerC_AL with $\kappa = 40$ is another attack: LPIPS is {glue:text}`perc_al_40_lpips:.2f`, and {glue:text}`perc_al_40_mild:.0f` % are left. The paper's row looks like one that was run {glue:text}`printed_row`. ALMA, which minimises LPIPS with AlexNet's features, is at {glue:text}`alma_lpips:.2f` for the judge with VGG-16's, and {glue:text}`alma_mild:.0f` % of it are left: its score
 # depends on which network looks. Next: {doc}`what the rounding and the price do <03_2_1_rounding>`.

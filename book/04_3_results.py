@@ -18,7 +18,7 @@
 
 # %% tags=["parameters"]
 run = "yours"  # "yours" computes, "reference" shows the committed results
-images = "digits"  # "digits", "imagenet1000", or the file of a manifest (.csv, .parquet)
+images = "digits"  # "digits" or "imagenet1000"
 classifier = "mobilenet_v2"  # "mobilenet_v2", "resnet50", "resnet50_he2016" or "efficientnet_lite2"
 size = 299  # side of photographs in pixels, as in the paper; digits have 28
 n_images = 2000  # how many images the models are tested on, 266 or more
@@ -608,8 +608,9 @@ if scale is not None and before is not None:
         gradient=settings["gradient"],
         seed=settings["seed"],
     )
-    large_start = fairness.by_model(theirs.join(places, on="id")).loc[0]
-    large_fit = fairness.slope(fairness.accuracy_by_country(theirs.join(places, on="id")).kept)
+    theirs = theirs.join(places, on="id")
+    large_start = fairness.by_model(theirs).loc[0]
+    large_fit = fairness.slope(fairness.accuracy_by_country(theirs).kept)
     folders = {name: scale.folder / f"models-{name.lower()}" for name in pools}
     large = {name: replicates.load(path).join(places, on="id") for name, path in folders.items()}
     large_models = {name: fairness.by_model(records) for name, records in large.items()}
@@ -617,7 +618,7 @@ if scale is not None and before is not None:
     large_tests = fairness.compare(large_betas, "Ours")
     large_sizes = fairness.compare(large_betas.abs(), "Ours")
     large_table = figure5b.by_income(large_models, large_start)
-    large_given = theirs.join(places, on="id").groupby("planted")["correct"].mean()
+    large_given = theirs.groupby("planted")["correct"].mean()
     large_pattern = {name: worth(records) for name, records in large.items()}
     large_table["the pattern's worth"] = worths(large_given, large_pattern)
     glue("large_fig_5b", figure5b.figure5b(large_models, large_start["beta"]), display=True)

@@ -146,8 +146,8 @@ import inspect
 from statistics import NormalDist
 
 
-def candidates(records):
-    """Candidates from the records of each row, by name."""
+def candidates(records, confidences):
+    """Candidates from the records of each row, by name, of a run with these confidences."""
     means = {name: evaluate.table(one).iloc[0] for name, one in records.items()}
     columns = ("success_rate", "l1", "l2", "linf", "lpips", "dists")
 
@@ -202,14 +202,26 @@ def candidates(records):
     ]  # fmt: skip
 
 
-def shown(prefix, records):
-    """Glue the table of a run, and which readings it favours."""
-    found = candidates(records)
+def shown(prefix, records, confidences):
+    """Glue the table of a run with these confidences, and which readings it favours."""
+    found = candidates(records, confidences)
+    least, most = min(confidences), max(confidences)
     glue(f"{prefix}_tab_readings", readings(found), display=True)
+    places = {
+        "line_9": "Line 9 (PGD)",
+        "lpips": "LPIPS of PGD",
+        "dists": "DISTS of PGD",
+        "gradient": f"Gradient of ours (a = {least:g})",
+        "gradient_most": f"Gradient of ours (a = {most:g})",
+        "ppgd": "NPTM (PPGD)",
+        "lpa": "NPTM (LPA)",
+        "perc_al": "PerC_AL",
+    }
     for key, place in places.items():
         group = [one for one in found if one.place == place]
         best = favoured(group)
-        glue(f"{prefix}_{key}", f"“{best}”" if best else "none clearly")
+        none = "none clearly" if group else "none, for the paper has no such row"
+        glue(f"{prefix}_{key}", f"“{best}”" if best else none)
         for k, one in enumerate(group):
             glue(f"{prefix}_{key}_{k}_factor", factor(one))
             for what, column in {"success": "success_rate", "l2": "l2"}.items():
@@ -225,8 +237,9 @@ def shown(prefix, records):
     won = base[base["success"]]
     for column in ("lpips", "dists"):
         glue(f"{prefix}_median_{column}", float(1000 * won[column].median()))
-    steepest = min(confidences)
-    ours, normal = (records[f"Ours (a = {steepest:g}){more}"] for more in ("", ", normalised"))
+    glue(f"{prefix}_least_a", f"{least:g}")
+    glue(f"{prefix}_most_a", f"{most:g}")
+    ours, normal = (records[f"Ours (a = {least:g}){more}"] for more in ("", ", normalised"))
     for column in ("l1", "lpips", "dists"):
         glue(f"{prefix}_ours_{column}", float(evaluate.table(ours).iloc[0][column]))
     glue(f"{prefix}_n_ours", int(ours["correct"].sum()))
@@ -251,21 +264,13 @@ def shown(prefix, records):
         glue(f"{prefix}_perc_{key}", told + (f" ({excluded} ruled out)" if excluded else ""))
 
 
-places = {
-    "line_9": "Line 9 (PGD)",
-    "lpips": "LPIPS of PGD",
-    "dists": "DISTS of PGD",
-    "gradient": f"Gradient of ours (a = {min(confidences):g})",
-    "gradient_most": f"Gradient of ours (a = {max(confidences):g})",
-    "ppgd": "NPTM (PPGD)",
-    "lpa": "NPTM (LPA)",
-    "perc_al": "PerC_AL",
-}
-shown("yours", {one["attack"].iloc[0]: one for one in [*runs, judged]})
+shown("yours", {one["attack"].iloc[0]: one for one in [*runs, judged]}, confidences)
 scale = book.at_scale("a2_readings")
 if scale is not None:
     kept = [evaluate.load(path.parent) for path in sorted(scale.folder.glob("*/provenance.json"))]
-    shown("paper", {one["attack"].iloc[0]: one for one in kept})
+    settings = scale.about["parameters"]
+    shown("paper", {one["attack"].iloc[0]: one for one in kept}, settings["confidences"])
+    glue("paper_steps", settings["steps"])
 glue(
     "scale",
     scale.plain() if scale else "The paper's settings have not been run yet.",
@@ -278,10 +283,7 @@ glue("size", size)
 glue("classifier", classifiers.TITLES[classifier])
 glue("cost", experiment.TITLES[cost])
 glue("stand_in", "as in the paper" if cost == "PieAPP" else "a stand-in for the paper's PieAPP")
-glue("steps", steps)
 glue("round_steps", ROUND_STEPS)
-glue("least_a", f"{min(confidences):g}")
-glue("most_a", f"{max(confidences):g}")
 for what, column in {"success": "success_rate", "l1": "l1", "l2": "l2", "linf": "linf"}.items():
     glue(f"printed_lpa_{what}", paper.TABLE1["NPTM (LPA)"][column])
 # What the noise that NPTM starts from has by itself, at the paper's size.
@@ -307,7 +309,7 @@ if scale is not None:
 # ```{glue:figure} paper_tab_readings
 # :name: "tab-readings-paper"
 #
-# **Table E22.** Candidate readings beside the paper's Table 1, **reference run at the paper's settings**: ResNet-50 (He et al. 2016), 299 × 299 pixels, PGD on the {glue:text}`paper_n_pgd` of {glue:text}`paper_n_pgd_images` images that it classifies correctly, each other row on as many of these as its line says: all, or a fixed random subset. Ours has PieAPP-small as its ground cost, a stand-in for PieAPP. Both readings of ours are on the same photographs. Of the 1000, {glue:text}`a1_pieapp_small.ipynb::photographs_training:.0f` are among those that PieAPP-small learned from. Rounding after every step has {glue:text}`round_steps` steps, not {glue:text}`steps`. LPIPS and DISTS under
+# **Table E22.** Candidate readings beside the paper's Table 1, **reference run at the paper's settings**: ResNet-50 (He et al. 2016), 299 × 299 pixels, PGD on the {glue:text}`paper_n_pgd` of {glue:text}`paper_n_pgd_images` images that it classifies correctly, each other row on as many of these as its line says: all, or a fixed random subset. Ours has PieAPP-small as its ground cost, a stand-in for PieAPP. Both readings of ours are on the same photographs. Of the 1000, {glue:text}`a1_pieapp_small.ipynb::photographs_training:.0f` are among those that PieAPP-small learned from. Rounding after every step has {glue:text}`round_steps` steps, not {glue:text}`paper_steps`. LPIPS and DISTS under
 # the conventions are estimated for all of PGD's images from those that the line says. Grey: the paper. Factor: how far a candidate is from the paper, 1 being agreement; bold: favoured; –: ruled out by its success rate.
 # ```
 #
@@ -315,9 +317,9 @@ if scale is not None:
 #   $L_2$ {glue:text}`paper_pgd_l2:.3f` ± {glue:text}`paper_pgd_l2_error:.3f` ({glue:text}`printed_l2`), $L_\infty$ {glue:text}`paper_pgd_linf:.4f` ({glue:text}`printed_linf`).
 # - **LPIPS.** Favoured: {glue:text}`paper_lpips`. The ordinary one, VGG-16 on images as the package expects them, is {glue:text}`paper_pgd_lpips:.2f` ± {glue:text}`paper_pgd_lpips_error:.2f`, the paper's is {glue:text}`printed_lpips`. Its median is {glue:text}`paper_median_lpips:.2f`: few images have most of the mean.
 # - **DISTS.** Favoured: {glue:text}`paper_dists`. At full size it is {glue:text}`paper_pgd_dists:.2f` ± {glue:text}`paper_pgd_dists_error:.2f`, the paper's {glue:text}`printed_dists`; the median is {glue:text}`paper_median_dists:.2f`.
-# - **Raw or normalised gradient in ours.** Favoured: {glue:text}`paper_gradient` at $a = $ {glue:text}`least_a`, {glue:text}`paper_gradient_most` at $a = $ {glue:text}`most_a`. The ground cost is a stand-in, whose gradient is zero at the original, and at $a = 0$ most images take few steps. The reading matters: normalised, on the {glue:text}`paper_n_normal` photographs that it and PGD fool, ours at $a = $ {glue:text}`least_a` has LPIPS {glue:text}`paper_normal_lpips:.2f` and PGD {glue:text}`paper_normal_lpips_pgd:.2f` (difference {glue:text}`paper_normal_lpips_off` ± {glue:text}`paper_normal_lpips_error:.2f`), DISTS
+# - **Raw or normalised gradient in ours.** Favoured: {glue:text}`paper_gradient` at $a = $ {glue:text}`paper_least_a`, {glue:text}`paper_gradient_most` at $a = $ {glue:text}`paper_most_a`. The ground cost is a stand-in, whose gradient is zero at the original, and at $a = 0$ most images take few steps. The reading matters: normalised, on the {glue:text}`paper_n_normal` photographs that it and PGD fool, ours at $a = $ {glue:text}`paper_least_a` has LPIPS {glue:text}`paper_normal_lpips:.2f` and PGD {glue:text}`paper_normal_lpips_pgd:.2f` (difference {glue:text}`paper_normal_lpips_off` ± {glue:text}`paper_normal_lpips_error:.2f`), DISTS
 #   {glue:text}`paper_normal_dists:.2f` and {glue:text}`paper_normal_dists_pgd:.2f` ({glue:text}`paper_normal_dists_off` ± {glue:text}`paper_normal_dists_error:.2f`); as it is, on all {glue:text}`paper_n_ours`, ours has LPIPS {glue:text}`paper_ours_lpips:.2f` and PGD {glue:text}`paper_pgd_lpips:.2f`. The {doc}`scoreboard <05_conclusion>` gives both.
-# - **The test before the first step, or after each.** On the images of Table 1 the two are the same program: only images that are classified correctly are attacked, and these fail the test at $a \ge 0$ before any step. They could differ only where an image takes all {glue:text}`steps` steps. Of PGD's none does (at most {glue:text}`paper_most_passes:.1f` forward passes an image in any batch); of ours at $a = $ {glue:text}`least_a` the {glue:text}`paper_lost` of {glue:text}`paper_n_ours` do that are never fooled.
+# - **The test before the first step, or after each.** On the images of Table 1 the two are the same program: only images that are classified correctly are attacked, and these fail the test at $a \ge 0$ before any step. They could differ only where an image takes all {glue:text}`paper_steps` steps. Of PGD's none does (at most {glue:text}`paper_most_passes:.1f` forward passes an image in any batch); of ours at $a = $ {glue:text}`paper_least_a` the {glue:text}`paper_lost` of {glue:text}`paper_n_ours` do that are never fooled.
 # - **NPTM.** PPGD favours {glue:text}`paper_ppgd`, LPA {glue:text}`paper_lpa`. With AlexNet's features LPA's $L_2$ is {glue:text}`paper_lpa_0_l2:.2f`, with the classifier's own, at the same bound, {glue:text}`paper_lpa_1_l2:.2f` (printed: {glue:text}`printed_lpa_l2`); but with these it fools {glue:text}`paper_lpa_1_success:.0f` % of the images (printed: {glue:text}`printed_lpa_success`). A smaller bound is a free choice, so an agreement here says less than one without a choice.
 #   Both attacks start from normal noise of standard deviation {glue:text}`noise`. At the paper's size that noise alone has an $L_1$ of {glue:text}`noise_l1:.0f`, an $L_2$ of {glue:text}`noise_l2:.2f` and, in every second image, an $L_\infty$ above {glue:text}`noise_linf:.3f`. The printed row of LPA, {glue:text}`printed_lpa_l1`, {glue:text}`printed_lpa_l2` and {glue:text}`printed_lpa_linf`, is hardly more: it looks as if the paper's LPA ended about where it started.
 # - **PerC_AL.** With $\kappa = 40$ the factors are {glue:text}`paper_perc_40`, without it {glue:text}`paper_perc_plain`. Favoured among all that were tried: {glue:text}`paper_perc_al`.
@@ -345,5 +347,5 @@ if scale is not None:
 # %% [markdown]
 # ## What came out
 #
-# The PGD row settles line 9: the paper truncates, in every step. Its $L_1$ and $L_2$ come out {glue:text}`over_l1:.0f` % and {glue:text}`over_l2:.0f` % larger than printed, its $L_\infty$ {glue:text}`over_linf:.0f` %. Of the conventions of LPIPS the numbers favour {glue:text}`paper_lpips`, of those of DISTS {glue:text}`paper_dists`. (Images handed over in $[0, 1]$ would make the paper's LPIPS another measure than the published one.) For the gradient of ours, they favour {glue:text}`paper_gradient` at $a = $ {glue:text}`least_a` and {glue:text}`paper_gradient_most` at $a = $ {glue:text}`most_a`. The t-tests were one-sided, and presumably paired. For $\Sigma$ and $P_i$ the text stands alone.
+# The PGD row settles line 9: the paper truncates, in every step. Its $L_1$ and $L_2$ come out {glue:text}`over_l1:.0f` % and {glue:text}`over_l2:.0f` % larger than printed, its $L_\infty$ {glue:text}`over_linf:.0f` %. Of the conventions of LPIPS the numbers favour {glue:text}`paper_lpips`, of those of DISTS {glue:text}`paper_dists`. (Images handed over in $[0, 1]$ would make the paper's LPIPS another measure than the published one.) For the gradient of ours, they favour {glue:text}`paper_gradient` at $a = $ {glue:text}`paper_least_a` and {glue:text}`paper_gradient_most` at $a = $ {glue:text}`paper_most_a`. The t-tests were one-sided, and presumably paired. For $\Sigma$ and $P_i$ the text stands alone.
 # Where two readings are as near, this book follows the listing to the letter.

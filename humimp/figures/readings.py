@@ -72,9 +72,11 @@ def _possible(success: float, n: int, printed: float) -> bool:
 def favoured(candidates: Sequence[Candidate]) -> str | None:
     """Return the name of the candidate nearest to the paper, or None if another is as near.
 
-    As near is what differs by a factor of less than `CLEARLY`. None is favoured if none is
-    possible at all, or the nearest was tried on fewer than `FEWEST` images.
+    As near is what differs by a factor of less than `CLEARLY`. None is favoured if there is none,
+    none is possible at all, or the nearest was tried on fewer than `FEWEST` images.
     """
+    if not candidates:
+        return None
     ranked = sorted(candidates, key=factor)
     best = factor(ranked[0])
     if math.isinf(best) or ranked[0].n < FEWEST:

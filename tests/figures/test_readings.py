@@ -48,6 +48,10 @@ def test_few_images_favour_nothing(n, best):
     assert favoured([candidate("far", 3.0), candidate("near", 1.0, n=n)]) == best
 
 
+def test_of_no_candidates_none_is_favoured():
+    assert favoured([]) is None
+
+
 def test_success_that_is_not_known_rules_nothing_in():
     assert math.isinf(factor(candidate("a", 1.0, success=math.nan)))
 
