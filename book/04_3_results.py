@@ -124,62 +124,72 @@ here = book.start("04_3_results")
 # pools of the same weights, so that their models come in pairs, and the paired test is the right one for them. All models are tested on the same {glue:text}`n_images` images.
 
 # %%
-data = experiment.by_country(
-    images,
-    n_train=n_train,
-    n_test=n_images,
-    strength=strength,
-    gradient=gradient,
-    seed=seed,
-    size=size,
-)
-theta0 = experiment.theta0(
-    images,
-    data.train,
-    classifier=classifier,
-    epochs=epochs,
-    learning_rate=first_rate,
-    seed=seed,
-    path=here.folder / "theta0.safetensors",
-)
 common = {"learning_rate": learning_rate, "batch_size": batch_size, "weighting": weighting}
 attacks = experiment.compared(
     cost, steps=steps, step_size=step_size, lam=lam, perc_steps=perc_al_steps
 )
-pools = {
-    name: dro.robust_dataset(
-        theta0,
-        data.train.images,
-        data.train.labels,
+
+
+def dealt(deal, folder):
+    """Deal the countries out, and train θ₀ on what comes of it."""
+    own = experiment.by_country(
+        images,
+        n_train=n_train,
+        n_test=n_images,
+        strength=strength,
+        gradient=gradient,
+        seed=deal,
+        size=size,
+    )
+    model = experiment.theta0(
+        images,
+        own.train,
+        classifier=classifier,
+        epochs=epochs,
+        learning_rate=first_rate,
+        seed=seed,
+        path=folder / "theta0.safetensors",
+    )
+    return own, model
+
+
+def attacked(name, own, model, folder):
+    """Make a data set by Algorithm 2."""
+    attack, options = attacks[name]
+    return dro.robust_dataset(
+        model,
+        own.train.images,
+        own.train.labels,
         attack,
         rounds=rounds,
         options=options,
         seed=seed,
-        out=here.folder / f"robust-{name.lower()}",
+        out=folder / f"robust-{name.lower()}",
         **common,
     )
-    for name, (attack, options) in attacks.items()
-}
-pools["Fine-tuning"] = dro.clean(data.train.images, data.train.labels, rounds)
-
-# %%
-about = experiment.places(data.test)
 
 
-def predictions(name, pool):
+def predictions(name, pool, own, model, folder):
+    """Train models on a data set by Algorithm 3, and try each on the test images."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*diverged", RuntimeWarning)  # counted in Figure 5b
         records = dro.replicates(
-            theta0,
+            model,
             pool,
-            test=data.test[:3],
-            out=here.folder / f"models-{name.lower()}",
+            test=own.test[:3],
+            out=folder / f"models-{name.lower()}",
             seeds=range(n_models),
             passes=passes,
             mixed_precision=mixed_precision,
             **common,
         )
-    return records.join(about, on="id")
+    return records.join(experiment.places(own.test), on="id")
+
+
+# %%
+data, theta0 = dealt(seed, here.folder)
+pools = {name: attacked(name, data, theta0, here.folder) for name in attacks}
+pools["Fine-tuning"] = dro.clean(data.train.images, data.train.labels, rounds)
 
 
 def worth(records):
@@ -188,7 +198,7 @@ def worth(records):
     return share.unstack().pipe(lambda each: each[True] - each[False])
 
 
-trained = {name: predictions(name, pool) for name, pool in pools.items()}
+trained = {name: predictions(name, pool, data, theta0, here.folder) for name, pool in pools.items()}
 models = {name: fairness.by_model(records) for name, records in trained.items()}
 pattern = {name: worth(records) for name, records in trained.items()}
 guessed = classifiers.predict(theta0, data.test.images, 100).cpu()
@@ -199,7 +209,7 @@ first = pd.DataFrame(
         "correct": (guessed == data.test.labels).tolist(),
         "diverged": False,
     }
-).join(about, on="id")
+).join(experiment.places(data.test), on="id")
 start = fairness.by_model(first).loc[0]
 fit = fairness.slope(fairness.accuracy_by_country(first).kept)
 betas = pd.DataFrame({name: table["beta"] for name, table in models.items()})
@@ -486,53 +496,12 @@ glue("needed", f"{needed:.2f} points" if found else "more than any difference th
 # %%
 def another(deal):
     """Train PGD's and our models in another simulated geography; return their slopes."""
-    own = experiment.by_country(
-        images,
-        n_train=n_train,
-        n_test=n_images,
-        strength=strength,
-        gradient=gradient,
-        seed=deal,
-        size=size,
-    )
     folder = here.folder / f"deal-{deal}"
-    model = experiment.theta0(
-        images,
-        own.train,
-        classifier=classifier,
-        epochs=epochs,
-        learning_rate=first_rate,
-        seed=seed,
-        path=folder / "theta0.safetensors",
-    )
+    own, model = dealt(deal, folder)
     slopes = {}
     for name in ("PGD", "Ours"):
-        attack, options = attacks[name]
-        pool = dro.robust_dataset(
-            model,
-            own.train.images,
-            own.train.labels,
-            attack,
-            rounds=rounds,
-            options=options,
-            seed=seed,
-            out=folder / f"robust-{name.lower()}",
-            **common,
-        )
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*diverged", RuntimeWarning)  # counted in the table
-            records = dro.replicates(
-                model,
-                pool,
-                test=own.test[:3],
-                out=folder / f"models-{name.lower()}",
-                seeds=range(n_models),
-                passes=passes,
-                mixed_precision=mixed_precision,
-                **common,
-            )
-        country = dict(zip(own.test.ids, own.test.countries, strict=True))
-        slopes[name] = fairness.by_model(records.assign(country=records["id"].map(country)))["beta"]
+        pool = attacked(name, own, model, folder)
+        slopes[name] = fairness.by_model(predictions(name, pool, own, model, folder))["beta"]
     return pd.DataFrame(slopes)
 
 
