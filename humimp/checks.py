@@ -318,7 +318,10 @@ def finite(values: Tensor) -> Tensor:
     """
     if not values.numel():
         return torch.ones((), dtype=torch.bool, device=values.device)
-    low, high = values.detach().aminmax()
+    values = values.detach()
+    if values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last):
+        values = values.permute(0, 2, 3, 1)  # in the order of memory, three times as fast
+    low, high = values.aminmax()
     return low.isfinite() & high.isfinite()
 
 

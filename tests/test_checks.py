@@ -160,3 +160,12 @@ def test_choices():
         ValueError, match="validate: expected one of 'truncate', 'round', got 'floor'"
     ):
         checks.choice("floor", "validate", ("truncate", "round"))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_one_value_that_is_not_finite_is_found_in_any_order_of_memory(value, order):
+    values = torch.rand(2, 3, 5, 4).contiguous(memory_format=order)
+    assert checks.finite(values)
+    values[1, 2, 3, 1] = value
+    assert not checks.finite(values)
