@@ -545,5 +545,5 @@ glue("n_models", paper.N_MODELS)
 # ## What came out
 #
 # On simulated countries with {glue:text}`what_bias`, the paper's first conclusion {glue:text}`holds` ($p =$ {glue:text}`p`). Where there is nothing to find, its test of level 5 % rejects in {glue:text}`fair_paper:.1f` % of the cases. Its weak side is power. {glue:text}`planned_bias` would be found in {glue:text}`power_planned:.0f` % of
-# all deals of as many images (points per doubling of income). The covariance that the sampling of images suggests, $1/n_i$, gives a steadier slope. The paper's printed probabilities can be recomputed from its statistics, the t-tests' only as one-sided tests with 49 degrees of freedom.
+# all deals of as many images; points are those of accuracy per doubling of income. The covariance that the sampling of images suggests, $1/n_i$, gives a steadier slope. The paper's printed probabilities can be recomputed from its statistics, the t-tests' only as one-sided tests with 49 degrees of freedom.
 # Whether ImageNet classifiers are biased is not answered here; it takes photographs with real countries. Next: {doc}`how the models are trained <04_2_dro>`.

@@ -83,7 +83,7 @@ rows += [
 glue("fig_ratios", ratios(rows), display=True)
 glue("tab_sides", sides_table(found), display=True)
 glue("n_rows", len(rows))
-slower = [f"{name} ({ratio:.2f})" for name, ratio in rows if ratio < 1]
+slower = [f"{name} ({ratio:.2f})" for name, ratio in rows if round(ratio, 2) < 1]
 glue("slower", "; ".join(slower) or "none")
 glue("n_slower", len(slower))
 on_gpu = [what for name, what in WHAT.items() if name.endswith("_gpu") and name in records]

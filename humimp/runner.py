@@ -174,8 +174,14 @@ def execute(
     return notebook
 
 
-def _papermill(page: Page, injected: Parameters, draft: Path, show: Progress) -> str:
-    """Execute a new conversion of a page into ``draft``; return what went wrong, if anything."""
+def _papermill(
+    page: Page, injected: Parameters, draft: Path, show: Progress, *, again: bool = True
+) -> str:
+    """Execute a new conversion of a page into ``draft``; return what went wrong, if anything.
+
+    ``again``: try once more if the kernel does not start, as when another program has just taken
+    one of its ports.
+    """
     import papermill
     from papermill.engines import NBClientEngine, papermill_engines
 
@@ -217,6 +223,8 @@ def _papermill(page: Page, injected: Parameters, draft: Path, show: Progress) ->
         head = f"cell {reached}/{total}: {error.ename}: {error.evalue}"
         return "\n".join([head, *(f"    {line}" for line in lines[-15:])])
     except Exception as error:  # the kernel died, or did not start
+        if again and not reached:
+            return _papermill(page, injected, draft, show, again=False)
         hint = " (was there enough memory?)" if "died" in str(error).lower() else ""
         return f"cell {reached}/{total}: {type(error).__name__}: {error}{hint}"
     return ""

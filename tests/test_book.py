@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from io import StringIO
 
 import nbformat
@@ -647,6 +648,26 @@ def test_in_a_terminal_one_line_is_rewritten(tmp_path):
     said = show._out.getvalue()
     assert "\r[1/9] 01_first  cell 2/5  attack: 50%\x1b[K" in said
     assert "\n" not in said
+
+
+def test_a_kernel_that_does_not_start_is_started_once_more(project, show, monkeypatch):
+    import papermill
+
+    once, calls = papermill.execute_notebook, []
+
+    def failing(*args, first, **options):
+        calls.append(1)
+        if len(calls) <= first:
+            raise RuntimeError("Kernel died before replying to kernel_info")
+        return once(*args, **options)
+
+    for first, status in ((1, "done"), (2, "failed")):
+        calls.clear()
+        monkeypatch.setattr(papermill, "execute_notebook", partial(failing, first=first))
+        (project.book / "02_third.ipynb").unlink(missing_ok=True)
+        (outcome,) = runner.run(project, {"02_third": {}}, show)
+        assert (outcome.status, len(calls)) == (status, 2)
+    assert "Kernel died before replying" in outcome.message
 
 
 def test_a_page_of_prose_that_was_changed_by_hand_is_made_anew(project, show):

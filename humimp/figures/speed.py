@@ -172,7 +172,7 @@ def ratios(rows: Sequence[tuple[str, float]]) -> Figure:
         figure = Figure(figsize=(style.COLUMN / 100, 0.6 + 0.27 * len(rows)))
         axes = figure.subplots()
         for place, (_, ratio) in enumerate(rows):
-            faster = ratio >= 1
+            faster = round(ratio, 2) >= 1
             color = style.COLORS["blue" if faster else "vermillion"]
             axes.plot([1, ratio], [place, place], color=color, lw=1.5, zorder=1)
             axes.plot(ratio, place, "o" if faster else "D", color=color, zorder=2)
