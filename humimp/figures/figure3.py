@@ -19,7 +19,7 @@ from humimp.figures.panels import (
     magnified,
     side_by_side,
     stacked,
-)  # fmt: skip
+)
 
 _FRAME = "#FFD400"
 
