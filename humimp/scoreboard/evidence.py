@@ -447,7 +447,7 @@ class Evidence:
         known = experiment.dealt(
             ids, strength=parameters["strength"], gradient=parameters["gradient"], seed=seed
         )
-        start = self._theta0(model, ids)
+        start = self._theta0(folder, model, ids)
         if start is not None:
             right["theta0"] = start[None]
         country = known["country"].to_numpy()
@@ -457,11 +457,14 @@ class Evidence:
             fairness.accuracy_by_country(sample).kept, country, known["planted"].to_numpy(),
         )  # fmt: skip
 
-    def _theta0(self, model: str | None, ids: list[str]) -> np.ndarray | None:
-        """Find what page 4.1 had of the model that training started from, on these images."""
-        for source in self.sources:
-            path = source.folder / "answers"
-            if source.page != "04_1_bias_metric" or not (path / "records.parquet").is_file():
+    def _theta0(self, folder: Path, model: str | None, ids: list[str]) -> np.ndarray | None:
+        """Find what the model that training started from answered on these images.
+
+        Page 4.3 tries it in each geography. An older run of it did not, and page 4.1 may have.
+        """
+        pages = [source.folder for source in self.sources if source.page == "04_1_bias_metric"]
+        for path in (one / "answers" for one in (folder, *pages)):
+            if not (path / "records.parquet").is_file():
                 continue
             diary, records = runs.read(path), evaluate.load(path)
             same = diary is not None and diary["inputs"].get("model_sha256") == model
