@@ -24,7 +24,6 @@ from .conftest import (
     options,
     spread,
     write_models,
-    write_page,
     write_run,
     write_table1,
 )
