@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 3.1 SSIM-based attack
 #
-# This page derives the one-step attack whose ground cost is 1 − SSIM, and sets it beside one step of PGD ($L_2$) of the same length, on handwritten digits and a small network that is trained here.
+# This page derives a one-step attack whose ground cost is 1 − SSIM (the paper has one and does not print it), and sets it beside one step of PGD ($L_2$) of the same length, on handwritten digits and a small network that is trained here.
 # Figure 2 shows three digits that both attacks fool. Two more figures ask of all test digits what the paper's figure asks of three: how often does each attack succeed, what does it leave of the structure, and where does it put its change?
 
 # %% tags=["parameters"]
@@ -85,7 +85,7 @@ if shown_distance not in distances:
 # - **A Gaussian window that slides**, 11 × 11 pixels with $\sigma = 1.5$: every pixel has its own price, and windows couple their pixels. $\mathbf{H}$ is sparse and positive definite. It is never written out; a product $\mathbf{H}\boldsymbol\delta$ takes two smoothings, and conjugate gradients solve
 #   $\mathbf{H}\boldsymbol\delta = \mathbf{g}$ with some dozens of them.
 #
-# One choice had to be made. SSIM is usually averaged over the windows that fit into the image. Then a corner pixel lies under one window only, at its faint edge, and costs almost nothing: the best step goes into the corners, where neither SSIM nor the network looks. So the attack puts a window at every pixel, and continues the
+# The paper prints neither its solution nor window nor length of step; the sliding window, the one of SSIM's authors, and steps of equal $L_2$ are our choice, and with one window Figure 2 would show nothing. One more choice had to be made. SSIM is usually averaged over the windows that fit into the image. Then a corner pixel lies under one window only, at its faint edge, and costs almost nothing: the best step goes into the corners, where neither SSIM nor the network looks. So the attack puts a window at every pixel, and continues the
 # image in black. The values of SSIM reported below are the usual ones.
 #
 # In the package, the two steps are `attacks.ssim_step` and `attacks.pgd_step`. Both take the distance to go instead of $\lambda$, and go that far *after* clipping to $[0, 1]$ and rounding to 8 bit.
@@ -235,13 +235,13 @@ glue("far_ssim_ssim", float(cell.loc[("SSIM step", max(distances)), "ssim"]))
 
 # %% [markdown]
 # At a distance of {glue:text}`shown_distance`, the SSIM step keeps a mean SSIM of {glue:text}`ssim_ssim:.3f` and fools {glue:text}`ssim_success:.1f` % of the digits; the PGD step keeps {glue:text}`pgd_ssim:.3f` and fools {glue:text}`pgd_success:.1f` %. So equal $L_2$ is not equal strength: what the SSIM step saves in structure it pays in success.
-# Equal success is another way to be fair, and closer to what an attacker wants: the SSIM step at a distance of {glue:text}`furthest` fools {glue:text}`far_ssim_success:.1f` % at a mean SSIM of {glue:text}`far_ssim_ssim:.3f`, beside the PGD step's {glue:text}`pgd_success:.1f` % at
+# Equal success would be another way to be fair, and closer to what an attacker wants. At its greatest distance here, {glue:text}`furthest`, the SSIM step fools {glue:text}`far_ssim_success:.1f` % at a mean SSIM of {glue:text}`far_ssim_ssim:.3f`, beside the PGD step's {glue:text}`pgd_success:.1f` % at
 # {glue:text}`pgd_ssim:.3f` after a distance of {glue:text}`shown_distance`.
 # With one global window, success ({glue:text}`one_success:.1f` %) and SSIM ({glue:text}`one_ssim:.3f`) are all but PGD's: the whole effect is in the window that slides.
 
 # %% [markdown]
 # ## What came out
 #
-# The paper says of its Figure 2 that its attack does not change the structure of the digits, while PGD's makes them resemble the digit that the network answers. The first half is what we see, if structure is what SSIM measures: at equal $L_2$ distance the SSIM step keeps more of it, and so it does where both fool about as many digits ({ref}`Figure E3 <fig-tradeoff>`); and it keeps off the background. The second half we can only
+# The paper says of its Figure 2 that its attack does not change the structure of the digits, while PGD's makes them resemble the digit that the network answers. The first half is what we see, if structure is what SSIM measures: at equal $L_2$ distance the SSIM step keeps more of it ({ref}`Figure E3 <fig-tradeoff>`); and it keeps off the background. The second half we can only
 # partly confirm: PGD does draw on the background, but whether a person would take the result for another digit was not asked here, of people or of anything else. And the figure, in the paper as here, shows digits that *both* attacks fool, which hides that at equal distance PGD fools more of them.
 # Next: {doc}`the same idea with a learned distance <03_2_pieapp>`.

@@ -87,7 +87,7 @@ def evaluated(name, attack, options, measures=norms):
 # An image file holds whole levels from 0 to 255 per channel, so a gradient step has to be rounded at some point. "Validate $\mathbf{x}_\text{adv}$ as an RGB image", says line 9, and the text: "we truncate". That can be read in three ways:
 # cut off the fraction of a level after every step (`"truncate"`), round to the nearest level after every step (`"round"`), or keep fractions while iterating (`"none"`) and round once, at the end, to save the image.
 #
-# The readings differ more than one would think. A step of length {glue:text}`step_size` spread over {glue:text}`n_values` values moves a typical one by {glue:text}`typical:.2f` levels. *Rounding* undoes such a step. *Cutting off* turns it, where it points down, into a whole level, and undoes it where it points up.
+# The readings differ more than one would think. A step of length {glue:text}`step_size` spread over {glue:text}`n_values` values moves a typical one by {glue:text}`typical:.2f` levels. *Rounding* undoes every move of less than half a level. *Cutting off* turns it, where it points down, into a whole level, and undoes it where it points up.
 # So one truncated step lowers about half of all values by one level, however short the step was. That alone makes
 #
 # $$
@@ -197,9 +197,9 @@ for key, n in floors.items():
 
 # %% [markdown]
 # - **Truncation** succeeds, for PGD with an $L_2$ of {glue:text}`truncated_l2:.2f`, of which the floor of a single step accounts for {glue:text}`share_floor:.0f` %. In the paper's own PGD row it would be {glue:text}`paper_share_floor:.0f` %.
-#   A step a hundredth as long gives the same distance, {glue:text}`tiny_l2:.2f`, with {glue:text}`tiny_success:.0f` % success: the length of the step hardly matters, its signs do. Truncated PGD is, in effect, half of a sign-gradient step
+#   A step a hundredth as long gives a distance of {glue:text}`tiny_l2:.2f`, with {glue:text}`tiny_success:.0f` % success. Where the two agree, the length of the step hardly matters, and its signs do: truncated PGD is then, in effect, half of a sign-gradient step
 #   {cite:p}`goodfellow2015explaining` of one level: the half that points down. For ours at $a = 0$, the same floor is {glue:text}`ours_share_floor:.0f` % of an $L_2$ of {glue:text}`ours_l2:.2f`.
-# - **Rounding** in the loop undoes most of each step. With {glue:text}`few` steps, {glue:text}`round_success:.0f` % of the images are fooled. Only the few values with the largest gradients move by half a level or more. In the images that are not fooled, {glue:text}`n_stuck` of {glue:text}`n_correct`, the largest change is {glue:text}`stuck_linf`,
+# - **Rounding** in the loop undoes the small moves of each step. With {glue:text}`few` steps, {glue:text}`round_success:.0f` % of the images are fooled. Only values that move by half a level or more in one step are changed. In the images that are not fooled, {glue:text}`n_stuck` of {glue:text}`n_correct`, the largest change is {glue:text}`stuck_linf`,
 #   and all changes of an image together come to {glue:text}`stuck_l1`, over {glue:text}`n_values` values. More steps may fool more of them.
 # - **No rounding** in the loop finds a wrong answer after {glue:text}`none_passes:.1f` forward passes, with a change so small that saving the image takes it back: {glue:text}`none_success:.0f` % of the saved images still fool the classifier
 #   ({glue:text}`ours_none_success:.0f` % for our attack, whose steps are longer where the loss is steep).
@@ -348,5 +348,5 @@ glue("large_ends", large_ends)
 # ## What came out
 #
 # A truncated step, however short, moves an image by about {glue:text}`floor_l2:.2f` in $L_2$. That is {glue:text}`share_floor:.0f` % of PGD's distance, and {glue:text}`ours_share_floor:.0f` % of ours at $a = 0$; how near ours comes without is another question. Keeping fractions {glue:text}`nearer` on this page's run ({glue:text}`common_none_l2:.2f` without truncation, {glue:text}`common_truncate_l2:.2f` with it, on {glue:text}`n_common` photographs on which both succeed). {glue:text}`large_nearer`
-# And where one step is enough, as for {glue:text}`one_step:.0f` % of the images at $a = 0$, the cost has no say, since its gradient is zero at the original: what the paper credits to the perceptual cost is not seen to come from it there. Where more steps are taken it is heard: with the ResNet-50 at $a = 5$, $1000\,c_0$ ends at {glue:text}`large_ends` ({ref}`Table E5 <tab-prices-large>`). What PieAPP-small does in the steps
+# And where one step is enough, as for {glue:text}`one_step:.0f` % of the images at $a = 0$, the cost has no say, since its gradient is zero at the original, as it is for every ground cost here but PieAPP: what the paper credits to the perceptual cost is not seen to come from it there. Where more steps are taken it is heard: with the ResNet-50 at $a = 5$, $1000\,c_0$ ends at {glue:text}`large_ends` ({ref}`Table E5 <tab-prices-large>`). What PieAPP-small does in the steps
 # after the first is measured in {doc}`the appendix <a1_pieapp_small>`; what PieAPP itself would do is left open here. Next: {doc}`an attack that minds the rounding <03_2_2_eight_bit>`.

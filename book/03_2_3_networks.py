@@ -273,7 +273,7 @@ glue("most", "; ".join(most))
 # $a = $ {glue:text}`a_least`; the aims are a sixth (0.1667) for $L_2$, 0.1 for LPIPS and 0.25 for DISTS. *Transfer*: the mean of ours over the other networks in {ref}`Figure E7 <fig-transfer>`, at $a = $ {glue:text}`a_least` and at $a = $ {glue:text}`a_most`. Not in the paper.
 # ```
 #
-# So few photographs can refute "always" and can say little for it: where all that were attacked are fooled, on the network with the fewest, the success rate among others is above {glue:text}`sure` %, with 95 % confidence. A mean over so few follows the one photograph that was hardest.
+# Photographs can refute "always" and cannot prove it: where all that were attacked are fooled, on the network with the fewest, the success rate among others is above {glue:text}`sure` %, with 95 % confidence. A mean over few follows the one photograph that was hardest.
 #
 # - **The paper's first claim.** Ours at $a = $ {glue:text}`a_least` always succeeds on {glue:text}`always` networks. It has the smallest LPIPS and DISTS of the paper's seven rows on {glue:text}`claim`.
 # - **The nearest attack.** 8-bit aware is below all other rows, in LPIPS and in DISTS, on {glue:text}`below_all` networks.

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 3.2 PieAPP-based attack
 #
-# This page explains Algorithm 1, compares it with the paper's four rivals and three later attacks on photographs (Table 1), shows all of them pixel by pixel (Figure 3), tries them against two defences (Figure 4), and says what holds of the paper's claims. You can add an attack of your own to all three.
+# This page explains Algorithm 1, compares it with the paper's four rivals and three more attacks on photographs (Table 1), shows all of them pixel by pixel (Figure 3), tries them against two defences (Figure 4), and says what holds of the paper's claims. You can add an attack of your own to all three.
 # **The ground cost on this page is {glue:text}`cost`, {glue:text}`stand_in`, and {glue:text}`classifier` {glue:text}`is_classifier`.**
 
 # %% tags=["parameters"]
@@ -94,12 +94,12 @@ here = book.start("03_2_pieapp")
 #
 # The paper compares with four attacks:
 #
-# - **PGD ($L_2$)** {cite:p}`madry2018towards`, here without a ball to project on: steps of length $\varepsilon$ along the normalised gradient, $\mathbf{x}^{n} = \mathbf{x}^{n-1} + \varepsilon\, \nabla\ell / \lVert\nabla\ell\rVert_2$, with the same early stop and the same line 9. It knows no ground cost.
+# - **PGD ($L_2$)** {cite:p}`madry2018towards`, here without a ball to project on: steps of length $\varepsilon$ along the normalised gradient, $\mathbf{x}^{n} = \mathbf{x}^{n-1} + \varepsilon\, \nabla\ell / \lVert\nabla\ell\rVert_2$, with the same early stop and, as the paper's numbers suggest ({doc}`next page <03_2_1_rounding>`), the same line 9. It knows no ground cost.
 # - **PerC_AL** {cite:p}`zhao2020towards` takes turns: a step up the loss while the classifier is right, and a step back towards the original's colours, as CIEDE2000 measures them, while it is wrong. Of all 8-bit images on the way that fool, it returns the one nearest in colour.
 #   It has a confidence $\kappa$ of its own, by default 0; its authors' code uses 40 whenever any other value is given. Both are run, because Hua et al. do not say which they used.
 # - **NPTM (PPGD)** and **NPTM (LPA)** {cite:p}`laidlaw2021perceptual` look for a wrong answer within a given distance between the features of a network, here {glue:text}`nptm_network`: the first by steps that are steepest in that distance, the second by a Lagrangian. Neither looks for a smaller distance than the one that it is given (0.5, their authors' default).
 #
-# Three later attacks are set beside them, because a reader of today will ask. None is in the paper's table:
+# Three attacks that are not in the paper's table are set beside them, because a reader of today will ask. (The paper leaves DDN, FGSM and others to the papers on PerC and NPTM, which compare with them.)
 #
 # - **DDN** {cite:p}`rony2019decoupling` looks for the smallest $L_2$ norm: it shrinks the perturbation while the classifier is wrong and grows it while it is right.
 # - **8-bit aware** is this edition's: {doc}`page 3.2.2 <03_2_2_eight_bit>` explains it. It climbs as PGD does, but in fractions of levels, asks for success of the rounded image, and then comes nearer along a mean of gradients, from several starts.
@@ -231,6 +231,12 @@ like_paper = classifier.startswith("resnet50")
 glue("is_classifier", "is the paper's kind" if like_paper else "stands in for ResNet-50")
 glue("cost", experiment.TITLES[cost])
 glue("stand_in", "as in the paper" if cost == "PieAPP" else "a stand-in for the paper's PieAPP")
+glue(
+    "felt",
+    "whose weights decide whether the first step feels it"
+    if cost == "PieAPP"
+    else "which the first step does not feel",
+)
 glue("nptm_network", "AlexNet's" if nptm_network == "AlexNet" else "the classifier's own")
 glue("is_measured", "" if saliency else ", which was not measured in this run")
 glue("steps", steps)
@@ -460,12 +466,12 @@ for key, name in {"perc_al": "PerC_AL", "perc_al_40": "PerC_AL (κ = 40)"}.items
 # :name: "fig-4"
 #
 # **Figure 4.** Success rate after JPEG compression (above, Pillow's encoder) and bit-depth reduction (below), from no defence to the strongest: the share of the {glue:text}`n_correct` photographs, classified correctly when clean and undefended, that are misclassified once attacked and defended. Grey: nobody
-# attacks. Curves of one level stand a little beside each other. {glue:text}`classifier`, ground cost of ours {glue:text}`cost`, {glue:text}`stand_in`; steps as in {ref}`Table 1 <tab-1>`; one photograph is {glue:text}`grain:.1f` percentage points. The paper: {glue:text}`paper_images` photographs, a ResNet-50, PieAPP.
+# attacks. The paper's axis is a compression ratio, and it prints no levels; these are our choice. Curves of one level stand a little beside each other. {glue:text}`classifier`, ground cost of ours {glue:text}`cost`, {glue:text}`stand_in`; steps as in {ref}`Table 1 <tab-1>`; one photograph is {glue:text}`grain:.1f` percentage points. The paper: {glue:text}`paper_images` photographs, a ResNet-50, PieAPP.
 # ```
 
 # %% [markdown]
-# JPEG compression at quality {glue:text}`mild`, which few people would notice, leaves {glue:text}`ours_mild:.0f` % of our attacks at $a = $ {glue:text}`a_least` standing, with {glue:text}`none_mild:.0f` % lost to the compression itself. At $a = $ {glue:text}`a_most` it is {glue:text}`strongest_mild:.0f` %. Attacks that end at the decision boundary with as little change as they can have
-# {glue:text}`ddn_mild:.0f` % there (DDN) and {glue:text}`perc_al_mild:.0f` % (PerC_AL without confidence). At {glue:text}`coarse` bits, {glue:text}`none_coarse:.0f` % of the unattacked photographs are misclassified, so that the right end of the figure says little about attacks.
+# JPEG compression at quality {glue:text}`mild` leaves {glue:text}`ours_mild:.0f` % of our attacks at $a = $ {glue:text}`a_least` standing, with {glue:text}`none_mild:.0f` % lost to the compression itself. At $a = $ {glue:text}`a_most` it is {glue:text}`strongest_mild:.0f` %. Attacks that end at the decision boundary with as little change as they can have
+# {glue:text}`ddn_mild:.0f` % there (DDN) and {glue:text}`perc_al_mild:.0f` % (PerC_AL without confidence). At {glue:text}`coarse` bits, {glue:text}`none_coarse:.0f` % of the unattacked photographs are misclassified: where that is much, a curve says little about its attack.
 
 # %% [markdown]
 # ## What holds of the paper's claims
@@ -486,7 +492,7 @@ else:
 #
 # **1. At $a = 0$ the attack always succeeds, and has the smallest LPIPS and DISTS of all.** The first half {glue:text}`always`. (If all of {glue:text}`n_correct` are fooled, the rate among others is above {glue:text}`sure` %, with 95 % confidence.) On all of the paper's photographs, with its ResNet-50 ({ref}`Table E1b <tab-1-gpu>`), {glue:text}`many`. The second half {glue:text}`least` among the paper's seven rows, and {glue:text}`least_of_all` among all rows. LPIPS is
 # {glue:text}`ours_lpips:.2f` ± {glue:text}`ours_lpips_error:.2f`, DISTS {glue:text}`ours_dists:.2f` ± {glue:text}`ours_dists_error:.2f`. Rows with a smaller LPIPS: {glue:text}`nearer_lpips`; with a smaller DISTS: {glue:text}`nearer_dists`. Beside PGD, its nearest rival in the paper, ours has the smaller LPIPS on {glue:text}`closer` of {glue:text}`n_pairs` photographs. In the paper the two are close:
-# LPIPS {glue:text}`paper_ours_lpips:.2f` and {glue:text}`paper_pgd_lpips:.2f`, DISTS {glue:text}`paper_ours_dists:.2f` and {glue:text}`paper_pgd_dists:.2f`. What tells ours from PGD at $a = 0$ is hardly the cost, which the first step does not feel ({doc}`next page <03_2_1_rounding>`), but the length of that step: PGD's is fixed, ours grows with the gradient of the loss.
+# LPIPS {glue:text}`paper_ours_lpips:.2f` and {glue:text}`paper_pgd_lpips:.2f`, DISTS {glue:text}`paper_ours_dists:.2f` and {glue:text}`paper_pgd_dists:.2f`. What tells ours from PGD at $a = 0$ is hardly the cost, {glue:text}`felt` ({doc}`next page <03_2_1_rounding>`), but the length of that step: PGD's is fixed, ours grows with the gradient of the loss.
 #
 # **2. At $a = 5$ it is the most successful under both defences, and less perceptible than PPGD.** Of the paper's seven rows, ours at $a = $ {glue:text}`a_most` has the highest success rate, alone or with others, at {glue:text}`leads_jpeg` of {glue:text}`levels_jpeg` qualities of JPEG (others: {glue:text}`others_jpeg`) and at {glue:text}`leads_bits` of {glue:text}`levels_bits` bit depths (others: {glue:text}`others_bits`). So the first half of
 # the claim {glue:text}`leading` here. It {glue:text}`below_ppgd`: LPIPS is {glue:text}`strongest_lpips:.1f` ± {glue:text}`strongest_lpips_error:.1f` and {glue:text}`ppgd_lpips:.1f` ± {glue:text}`ppgd_lpips_error:.1f`, DISTS {glue:text}`strongest_dists:.1f` and {glue:text}`ppgd_dists:.1f`. At its own visibility or less, counting every row of the table, it leads at {glue:text}`leads_near` of {glue:text}`levels` levels.
@@ -626,7 +632,7 @@ if gpu is not None:
     glue("gpu_levels_led", ", ".join(led) or "none")
 
 # %% [markdown]
-# Every row takes the {glue:text}`gpu_n_images` photographs of the paper here; the paper's other rows and the later attacks are in {ref}`Table E1 <tab-1-large>` only. The GPU rounded factors of convolutions to TF32, as PyTorch lets it, in its attacks and in LPIPS and DISTS,
+# Every row takes the {glue:text}`gpu_n_images` photographs of the paper here; the paper's other rows and the added attacks are in {ref}`Table E1 <tab-1-large>` only. The GPU rounded factors of convolutions to TF32, as PyTorch lets it, in its attacks and in LPIPS and DISTS,
 # but not where success is asked. {doc}`The appendix on speed <a3_speed>` shows that this leaves the outcome of these rows as it is on a CPU (FGSM, which was not compared, aside), and why the package no longer allows it elsewhere.
 #
 # ```{glue:figure} gpu_tab_1
@@ -671,7 +677,7 @@ if gpu is not None:
 # %% [markdown]
 # ## What came out
 #
-# All seven rows of the paper's table can be run, and the three later ones beside them. Confidence does what the paper says: from $a = $ {glue:text}`a_least` to $a = $ {glue:text}`a_most`, the success rate under JPEG compression at quality {glue:text}`mild` goes from {glue:text}`ours_mild:.0f` to {glue:text}`strongest_mild:.0f` %, and LPIPS from {glue:text}`ours_lpips:.1f` to {glue:text}`strongest_lpips:.1f`.
+# All seven rows of the paper's table can be run, and the three added ones beside them. Confidence does what the paper says: from $a = $ {glue:text}`a_least` to $a = $ {glue:text}`a_most`, the success rate under JPEG compression at quality {glue:text}`mild` goes from {glue:text}`ours_mild:.0f` to {glue:text}`strongest_mild:.0f` %, and LPIPS from {glue:text}`ours_lpips:.1f` to {glue:text}`strongest_lpips:.1f`.
 # That ours at $a = $ {glue:text}`a_least` is the least perceptible {glue:text}`least_of_all` in this company, and that ours at $a = $ {glue:text}`a_most` leads the paper's rows under both defences {glue:text}`leading`. Two attacks that go on looking after the first wrong answer, PerC_AL without confidence and DDN, end {glue:text}`search` than those that stop there, PGD and ours at $a = $ {glue:text}`a_least`:
 # LPIPS is {glue:text}`perc_al_lpips:.2f` and {glue:text}`ddn_lpips:.2f` against {glue:text}`pgd_lpips:.2f` and {glue:text}`ours_lpips:.2f`. They pay for it with passes; under the same compression, {glue:text}`perc_al_mild:.0f` and {glue:text}`ddn_mild:.0f` % of them are left. PerC_AL with $\kappa = 40$ is another attack: LPIPS is {glue:text}`perc_al_40_lpips:.2f`, and {glue:text}`perc_al_40_mild:.0f` % are left. The paper's row looks like one that was run {glue:text}`printed_row`. ALMA, which minimises LPIPS with AlexNet's features, is at {glue:text}`alma_lpips:.2f` for the judge with VGG-16's, and {glue:text}`alma_mild:.0f` % of it are left: its score
 # depends on which network looks. Next: {doc}`what the rounding and the price do <03_2_1_rounding>`.

@@ -112,19 +112,19 @@ glue("fig_price", figures.price(x, samples, losses, budget), display=True)
 # :name: "fig-e1"
 #
 # **Figure E1.** A price stands for a budget. Left: six samples on the curve of the loss, and where the worst distribution within a mean squared distance of
-# {glue:text}`budget` puts them; an arrow marks each longer move. Samples on the steep part move far, those on the flat part stay, because there distance buys no loss.
+# {glue:text}`budget` puts them; an arrow marks each longer move. Distance buys most where the curve is steep, and next to nothing on its flat part.
 # Right: the objective of Eq. (3) over the price $\lambda$. It lies above the worst expected loss of Eq. (2), found by linear programming (dashed), and touches it at $\lambda^* =$ {glue:text}`price:.2f`.
 # A toy problem of this edition, not in the paper.
 # ```
 
 # %% [markdown]
-# The budget raises the expected loss from {glue:text}`mean:.3f` to {glue:text}`worst:.3f`. It is spent unevenly, on the samples near the decision boundary. An attack with
+# The budget raises the expected loss from {glue:text}`mean:.3f` to {glue:text}`worst:.3f`. It is spent unevenly, first on the samples at the boundary and beyond, where the loss is steep. An attack with
 # one radius for every image, as in training with PGD, would spend it evenly, on samples where it buys nothing, too.
 
 # %% [markdown]
 # ## What Algorithm 1 does with this
 #
-# - **It fixes the price.** The paper sets $\lambda = 1$ and never chooses $\delta$. Nothing is lost: any $\lambda$ is the right price for *some* budget, namely the mean cost that its own attacks run up.
+# - **It fixes the price.** The paper sets $\lambda = 1$ and never chooses $\delta$. Nothing is lost: any $\lambda$ is the right price for *some* budget, namely the mean cost that the maximisers of {ref}`Eq. (4) <eq-4>` run up.
 #   But then the budget is a result, and it depends on the scales of $\ell$ and $c_0$. A price of 1 means something else for PieAPP than for another cost.
 # - **It climbs instead of maximising.** The supremum in {ref}`Eq. (4) <eq-4>` is replaced by gradient steps on the same difference
 #   ({doc}`3.2 <03_2_pieapp>`), which may end in a local maximum, or by a single step with a closed form ({doc}`3.1 <03_1_ssim>`).

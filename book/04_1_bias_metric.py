@@ -61,15 +61,17 @@ here = book.start("04_1_bias_metric")
 # where it was taken. The paper calls the classifier fair if being right does not depend on income, and tests this condition:
 #
 # $$
-# \mathbb{E}\big[\mathbb{1}(\mathbf{x}, y; \theta)\big] = \mathbb{E}\big[\mathbb{1}(\mathbf{x}, y; \theta) \mid g(\mathbf{x})\big].
+# \mathbb{E}_{\mathcal{Q}}\big[\mathbb{1}(\mathbf{x}, y; \theta(\mathcal{D}))\big] = \mathbb{E}_{\mathcal{Q}}\big[\mathbb{1}(\mathbf{x}, y; \theta(\mathcal{D})) \mid g(\mathbf{x})\big],
 # $$
 #
-# In words: the accuracy is the same at every income. Since being right is a yes-no event, its mean at a given income says everything about it there, so this condition is the same as independence.
+# where the mean goes over the photograph and over the data $\mathcal{D}$ that the classifier was trained on, together $\mathcal{Q}$. In words: the accuracy is the same at every income. The paper calls this condition necessary for independence. Since being right is a yes-no event, its mean at a given income says everything about it there, so it also suffices.
 # The step that gives something away is the next one. The paper fits a *straight line* to accuracy against income. Independence implies a slope of zero, but not the other way round:
 # a classifier that is good in the middle and bad at both ends can have slope zero. A zero slope is **necessary** for fairness in this sense, and it does not suffice.
 #
 # Two things stay outside of this definition. If one country's photographs show harder classes than another's, the slope counts that as bias, although no classifier could help it. And the paper assumes, without testing it, that people
 # would do equally well everywhere.
+#
+# The paper writes that it tests $\theta$ "on $\mathcal{D}$". Here no image that is tested was among those trained on.
 
 # %% [markdown]
 # ## The slope $\beta$
@@ -100,7 +102,7 @@ here = book.start("04_1_bias_metric")
 # The paper's table of countries for ImageNet images was never published. So the countries on this page are **simulated**. Here is what is real and what is not.
 #
 # - *Real*: the images, {glue:text}`what_images` (for the digits see {cite:t}`lecun1998gradient`); the classifier and its errors; the countries and their GDP per capita (World Bank, 2020; `humimp/data/README.md` lists the exceptions).
-# - *As in the paper*: 41 countries, and a skew to match: {glue:text}`share_us:.1f` % of the images are "from" the United States and {glue:text}`share_uk:.1f` % from the United Kingdom, then come Canada, Australia and Germany.
+# - *As in the paper*: 41 countries, as many as 39 degrees of freedom and a line with an intercept imply, and a skew to match: {glue:text}`share_us:.1f` % of the images are "from" the United States and {glue:text}`share_uk:.1f` % from the United Kingdom, then come Canada, Australia and Germany.
 #   How the numbers fall from there, and which 36 countries follow, is our choice.
 # - *Simulated*: which image comes from which country. It is dealt out by chance, independently of what the image shows.
 # - *Planted*: a cause of unfairness, which is the paper's hypothesis made true. Each class has a pattern of its own, light and dark patches at random, at most {glue:text}`strength` levels of 255 lighter or darker than without. An image gets the pattern of its label
@@ -420,7 +422,7 @@ glue(
 
 # %% [markdown]
 # Where there is no bias, a test of level 5 % should reject in 5 % of the cases. With the paper's $\Sigma$ it does so in {glue:text}`fair_paper:.1f` %, {glue:text}`kept`; with $1/n_i$ in {glue:text}`fair_binomial:.1f` %, and with equal
-# variances in {glue:text}`fair_ols:.1f` %. The F-test tolerates the wrong power of $n$, because it estimates the common factor from the residuals. The price is paid elsewhere. The country with the most images has {glue:text}`ratio:.0f` times as many as the one with the fewest, and the
+# variances in {glue:text}`fair_ols:.1f` %. The F-test estimates the common factor from the residuals, and tolerates the wrong power of $n$ here, where income and number of images have little to do with each other; where they go together it need not. The price is paid elsewhere. The country with the most images has {glue:text}`ratio:.0f` times as many as the one with the fewest, and the
 # paper's $\Sigma$ gives it only {glue:text}`root_ratio:.1f` times the weight. So the slope scatters {glue:text}`wider:.0f` % more widely than with $1/n_i$.
 #
 # There is also a test that needs no $\Sigma$ to be right: compare $F$ with the values that it takes when the same images are dealt out at random. For {ref}`Figure 5a <fig-5a>` this permutation test gives $p =$ {glue:text}`chance`, beside {glue:text}`p` from

@@ -349,7 +349,7 @@ glue("same", "the same" if same < 0.05 else f"the same to {same:.1f} points")
 # ## The cost
 #
 # On one NVIDIA V100 the paper reports about {glue:text}`hours2` hours for Algorithm 2 and about {glue:text}`hours3` hours for fifty runs of Algorithm 3. So the attacks take about a quarter of the time; made anew for each model, they would take fifty times as long. That is the speed-up that the
-# paper counts as its third contribution. The memory needed is that of ordinary adversarial training, beside the pool of images itself. On this run ({glue:text}`what_images`, {glue:text}`what_network`) Algorithm 2 took {glue:text}`seconds`.
+# paper counts as its third contribution. The memory needed, it says, is that of ordinary adversarial training; beside it stands the pool of images itself. On this run ({glue:text}`what_images`, {glue:text}`what_network`) Algorithm 2 took {glue:text}`seconds`.
 
 
 # %% tags=["remove-output", "hide-input", "nbval-ignore-output"]

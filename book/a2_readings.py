@@ -51,6 +51,7 @@ here = book.start("a2_readings")
 # (places)=
 # | Where | What the text says | Candidates |
 # | :-- | :-- | :-- |
+# | Section 3.1 | "we derive a one-step solution", without a formula | one window or a sliding one; how far to step |
 # | Algorithm 1, line 9 | "Validate $\mathbf{x}_\text{adv}$ as an RGB image"; "we truncate … to have the same precision as an RGB image" | cut fractions of a level off after every step; round after every step; keep them, and round once to save |
 # | Algorithm 1, lines 7–8 | $\Delta$ is a gradient, and $\varepsilon\Delta$ the step; for PGD a normalised gradient is written out | $\Delta$ as it is; $\Delta/\lVert\Delta\rVert_2$ |
 # | Algorithm 1, line 4 | the test stands before the step | before the first step; after each step |
@@ -58,6 +59,7 @@ here = book.start("a2_readings")
 # | Table 1, DISTS | the same | at full size, the package's default; the shorter side resized to 256, as its authors evaluate |
 # | Table 1, NPTM | PPGD and LPA are named, without settings | distance of AlexNet's features or of the classifier's own; bound 0.5 or smaller |
 # | Table 1, PerC_AL | no settings | number of iterations; confidence $\kappa = 0$ or 40 |
+# | Section 4.1, test | "We test $\theta$ on $\mathcal{D}$" | on the images that it was trained on; on others |
 # | Section 4.1, $\Sigma$ | $\Sigma_{ii} = 1/\sqrt{n_i}$ | a covariance of $1/\sqrt{n_i}$; a standard deviation of it, that is a covariance of $1/n_i$ |
 # | Section 4.3, t-tests | two statistics and two probabilities | paired or unpaired, one-sided or two-sided |
 # | Algorithm 2, $P_i$ | each image gets a weight | literal, or normalised |
@@ -313,7 +315,7 @@ if scale is not None:
 # the conventions are estimated for all of PGD's images from those that the line says. Grey: the paper. Factor: how far a candidate is from the paper, 1 being agreement; bold: favoured; –: ruled out by its success rate.
 # ```
 #
-# - **Line 9.** Favoured: {glue:text}`paper_line_9`. Rounding after every step fools {glue:text}`paper_line_9_1_success:.0f` % of the images in {glue:text}`round_steps` steps, rounding once {glue:text}`paper_line_9_2_success:.0f` %; the paper's 100 % excludes both. Cutting off has $L_1$ {glue:text}`paper_pgd_l1:.0f` ± {glue:text}`paper_pgd_l1_error:.0f` (printed: {glue:text}`printed_l1:.0f`),
+# - **Line 9.** Favoured: {glue:text}`paper_line_9`. Rounding after every step fools {glue:text}`paper_line_9_1_success:.0f` % of the images in {glue:text}`round_steps` steps, rounding once {glue:text}`paper_line_9_2_success:.0f` %; the paper's 100 % excludes the latter. (With {glue:text}`paper_steps` steps, rounding would fool more; what its distances would be then was not computed.) Cutting off has $L_1$ {glue:text}`paper_pgd_l1:.0f` ± {glue:text}`paper_pgd_l1_error:.0f` (printed: {glue:text}`printed_l1:.0f`),
 #   $L_2$ {glue:text}`paper_pgd_l2:.3f` ± {glue:text}`paper_pgd_l2_error:.3f` ({glue:text}`printed_l2`), $L_\infty$ {glue:text}`paper_pgd_linf:.4f` ({glue:text}`printed_linf`).
 # - **LPIPS.** Favoured: {glue:text}`paper_lpips`. The ordinary one, VGG-16 on images as the package expects them, is {glue:text}`paper_pgd_lpips:.2f` ± {glue:text}`paper_pgd_lpips_error:.2f`, the paper's is {glue:text}`printed_lpips`. Its median is {glue:text}`paper_median_lpips:.2f`: few images have most of the mean.
 # - **DISTS.** Favoured: {glue:text}`paper_dists`. At full size it is {glue:text}`paper_pgd_dists:.2f` ± {glue:text}`paper_pgd_dists_error:.2f`, the paper's {glue:text}`printed_dists`; the median is {glue:text}`paper_median_dists:.2f`.
@@ -347,5 +349,5 @@ if scale is not None:
 # %% [markdown]
 # ## What came out
 #
-# The PGD row settles line 9: the paper truncates, in every step. Its $L_1$ and $L_2$ come out {glue:text}`over_l1:.0f` % and {glue:text}`over_l2:.0f` % larger than printed, its $L_\infty$ {glue:text}`over_linf:.0f` %. Of the conventions of LPIPS the numbers favour {glue:text}`paper_lpips`, of those of DISTS {glue:text}`paper_dists`. (Images handed over in $[0, 1]$ would make the paper's LPIPS another measure than the published one.) For the gradient of ours, they favour {glue:text}`paper_gradient` at $a = $ {glue:text}`paper_least_a` and {glue:text}`paper_gradient_most` at $a = $ {glue:text}`paper_most_a`. The t-tests were one-sided, and presumably paired. For $\Sigma$ and $P_i$ the text stands alone.
+# The PGD row speaks for the text's "we truncate", in every step. Its $L_1$ and $L_2$ come out {glue:text}`over_l1:.0f` % and {glue:text}`over_l2:.0f` % larger than printed, its $L_\infty$ {glue:text}`over_linf:.0f` %. Of the conventions of LPIPS the numbers favour {glue:text}`paper_lpips`, of those of DISTS {glue:text}`paper_dists`. (Images handed over in $[0, 1]$ would make the paper's LPIPS another measure than the published one.) For the gradient of ours, they favour {glue:text}`paper_gradient` at $a = $ {glue:text}`paper_least_a` and {glue:text}`paper_gradient_most` at $a = $ {glue:text}`paper_most_a`. The t-tests were one-sided, and presumably paired. For $\Sigma$ and $P_i$ the text stands alone.
 # Where two readings are as near, this book follows the listing to the letter.

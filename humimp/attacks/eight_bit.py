@@ -117,8 +117,8 @@ def eight_bit(
     -----
     This attack is not in the paper. A step of a climb costs two forward passes and one backward,
     a round four forward passes and one backward; with K classes there are 1 + K climbs and
-    R + 4 K rounds. The mean with weights that fall as 1/t is that of dual averaging (Nesterov
-    2009), which also goes from the start along a mean of gradients.
+    R + 4 K rounds. The mean of gradients, which each new one enters with a share that falls as
+    1/t, is that of dual averaging (Nesterov 2009), which also goes from the start along it.
     """
     labels = _steps.begin(
         model, images, labels,
