@@ -19,7 +19,6 @@ from concurrent.futures import (
 )
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -212,7 +211,7 @@ def run(
         parts = _read_parts(folder, plan, data.ids, batch_size)
         session = runs.Session(
             folder, known, settings, inputs, ("parts", "images"),
-            checkpoints=_checkpoints(),
+            checkpoints=weights.local(),
             device=batches.device_name(batches.device(plan.model)),
             executor=None if executor is None else type(executor).__name__,
             batches=0,
@@ -234,6 +233,7 @@ def run(
                 shown.update(len(done.records))
         whole = runs.to_parquet(pd.concat([parts[i] for i in sorted(parts)], ignore_index=True))
         runs.write(folder / "records.parquet", whole)
+        session.note(checkpoints=weights.local())  # some may have come with the first batch
         session.complete(hashlib.sha256(whole).hexdigest())
         return load(folder)
 
@@ -547,12 +547,6 @@ def _inputs(given: Mapping[str, Any]) -> dict[str, Any]:
         measures = given["measures"].items()
         inputs |= {"measures": {key: runs.describe(value) for key, value in measures}}
     return inputs
-
-
-@cache
-def _checkpoints() -> dict[str, str]:
-    """Return the SHA-256 of each checkpoint's file on this machine."""
-    return weights.local()
 
 
 def _read_parts(out: Path, plan: Plan, ids: list[str], batch_size: int) -> dict[int, pd.DataFrame]:

@@ -56,7 +56,7 @@ LEAST = {
     "n_models": 2, "n_deals": 2, "n_draws": 2, "size": 64,
 }  # fmt: skip
 #: The greatest.
-MOST = {"qualities": 100, "bit_depths": 8, "strength": 127, "gradient": 1, "distances": 28}
+MOST = {"qualities": 95, "bit_depths": 8, "strength": 127, "gradient": 1, "distances": 28}
 #: Lists that must hold two values at least, which the text compares.
 COMPARED = {"confidences", "networks"}
 #: Those that must be above 0.

@@ -386,7 +386,7 @@ def _attempt(page: Page, values: Parameters, show: Progress, label: str) -> Outc
 
 def duration(seconds: float) -> str:
     """Write a duration as people do: ``12.3 s``, ``4 min 05 s``."""
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s"

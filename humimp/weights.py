@@ -14,6 +14,7 @@ onnxruntime.
 """
 
 import contextlib
+import functools
 import hashlib
 import http.client
 import importlib.util
@@ -511,7 +512,13 @@ def _verified(found: Path, file: _File) -> Path:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file."""
+    """SHA-256 of a file, computed again if it changed."""
+    about = path.stat()
+    return _hash(path, about.st_size, about.st_mtime_ns)
+
+
+@functools.cache
+def _hash(path: Path, size: int, changed: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,6 +1,7 @@
 """The runner, against a linear model whose attack, margins and passes are known."""
 
 import errno
+import hashlib
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from humimp import batches, evaluate, images, weights
+from humimp import batches, distances, evaluate, images, weights
 
 SIZE = 4
 
@@ -257,7 +258,7 @@ import test_evaluate as here
 root = Path(sys.argv[2])
 here.evaluate.runs.checkout = lambda: (None, None)  # slow, and no matter here
 Image.init()  # once, and not in every child
-here.evaluate._checkpoints()
+here.weights.local()
 log = root / "attacked"
 
 def logged(model, images, labels, *, by=0.5):
@@ -379,6 +380,19 @@ def test_every_session_of_a_run_is_in_its_provenance(tmp_path: Path) -> None:
     assert diary["sessions"][0]["device"] == "cpu"
     assert diary["sessions"][0]["checkpoints"] == weights.local()
     assert diary["sessions"][0]["versions"]["torch"] == torch.__version__.split("+")[0]
+
+
+def test_a_checkpoint_that_comes_during_a_run_is_in_its_provenance(tmp_path, monkeypatch):
+    monkeypatch.setenv(weights.VARIABLE, str(tmp_path))
+    file = tmp_path / weights._FILES["resnet50"][0].name
+
+    def fetch(images, attacked):
+        file.write_bytes(b"weights")
+        return distances.l2(images, attacked)
+
+    evaluated(tmp_path / "run", measures={"l2": fetch})
+    diary = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    assert diary["sessions"][0]["checkpoints"]["resnet50"] == hashlib.sha256(b"weights").hexdigest()
 
 
 HOLDING = """

@@ -120,7 +120,7 @@ def _factor(images: Mapping[str, Levels]) -> int:
     """Choose by how much to multiply differences."""
     original, *attacked = (image.astype(np.int64) for image in images.values())
     high = np.quantile(np.abs(np.stack(attacked) - original), 0.995)
-    return int(2 ** np.floor(np.log2(127 / max(high, 1))))
+    return max(1, int(2 ** np.floor(np.log2(127 / max(high, 1)))))
 
 
 def _rows(

@@ -119,7 +119,10 @@ def table1(
         smallest = {
             columns.index(c) + 1
             for c in distances
-            if bold and len(summary) > 1 and text.loc[name, c] == _text(shown[c].min(), c)
+            if bold
+            and len(summary) > 1
+            and pd.notna(shown.loc[name, c])
+            and text.loc[name, c] == _text(shown[c].min(), c)
         }
         cells = list(text.loc[name])
         if spread is not None:

@@ -97,6 +97,8 @@ def test_the_default_amplification_suits_the_largest_changes() -> None:
     assert figure3([faint]).info == {"zoom": 4, "amplify": 16}  # 7 of 4096 pixels by 4 levels
     strong["attack 2"] = (strong["attack 2"] + 20 / 255).clamp(0, 1)
     assert figure3([faint, strong]).info["amplify"] == 4
+    strong["attack 2"] = 1 - strong["attack 2"].round()
+    assert figure3([faint, strong]).info["amplify"] == 1  # no change is shown smaller than it is
 
 
 def test_gray_images_and_notes_are_shown() -> None:

@@ -67,6 +67,11 @@ def test_the_paper_s_rows_are_quiet_and_ours_are_not() -> None:
     assert [row.get("style") for row in root.iter("tr")] == [None, None, "opacity: 0.65"]
 
 
+def test_where_nothing_succeeded_nothing_is_bold() -> None:
+    none = records(one=1, other=2).assign(success=False, predicted=1)
+    assert not any("*" in cell for row in cells(table1(none)) for cell in row)
+
+
 def test_equal_values_as_printed_are_all_bold_and_a_row_alone_has_none() -> None:
     both = cells(table1(records(one=1, other=1.00001)))
     assert both[1][2:4] == both[2][2:4] == ["*100.00*", "*1.00*"]
