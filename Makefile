@@ -35,13 +35,18 @@ test: env
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# Those that take minutes; each writes a record to results/benchmarks/, of a GPU another.
+# Those that take minutes; each writes a record to results/benchmarks/, of a GPU another. A GPU is
+# given more at once.
+GPU = $(filter-out cpu,$(DEVICE))
+ALGORITHM1 = algorithm1 --reduced bfloat16 $(if $(GPU),tf32 --images 96 --batch 16)
+BENCHMARKS = "pgd $(if $(GPU),--size 224 --batch 50)" "$(ALGORITHM1)" \
+  "$(ALGORITHM1) --weights small $(if $(GPU),,--images 8 --batch 4)" \
+  distances defenses scaling page_3_2 dro $(if $(GPU),gpu page_4_3)
+
 bench: .venv/.peers
-	@for run in pgd "algorithm1 --reduced bfloat16" \
-	    "algorithm1 --reduced bfloat16 --weights small --images 8 --batch 4" \
-	    distances defenses scaling page_3_2 dro $(if $(filter-out cpu,$(DEVICE)),gpu page_4_3); do \
-	  set -- $$run; name=$$1; shift; \
-	  $(BIN)/python benchmarks/$$name.py --device $(DEVICE) "$$@" || exit 1; done
+	@for run in $(BENCHMARKS); do set -- $$run; name=$$1; shift; \
+	  $(BIN)/python benchmarks/$$name.py --device $(DEVICE) "$$@" || failed="$$failed $$run;"; done; \
+	if [ -n "$$failed" ]; then echo "Failed: $$failed" >&2; exit 1; fi
 
 .venv/.peers: .venv/.ready benchmarks/requirements.txt
 	@.uv/bin/uv pip install -q --python .venv --no-deps --require-hashes \

@@ -1,11 +1,12 @@
 """Algorithms 2 and 3 as they are listed, one image and one model at a time, and as humimp has them.
 
-On digits with a simulated geography. Algorithm 2 attacks with PGD (L2): in batches of one, which is
-the listing, and in larger ones. Algorithm 3 trains as listed (a plain loop with torch.optim.SGD),
-in batches with one model after the other, and in batches with all models together. Models that are
-trained together must predict what they predict when trained alone. A batch takes one step where the
-listing takes one for each image, so beside the listings only the distances of the attacks and the
-accuracy of the models can agree, and must.
+On digits with a simulated geography. Both are listed as plain loops with torch.optim.SGD, but for
+the scale of the weights: in the listings a step grows with the number of attacks, here it is α on
+average, as humimp has it. Algorithm 2 attacks with PGD (L2). Algorithm 3 trains in batches with one
+model after the other, and in batches with all models together. Models that are trained together
+must predict what they predict when trained alone. A batch takes one step where the listing takes
+one for each image, so beside the listings only the distances of the attacks and the accuracy of the
+models can agree, and must.
 """
 
 import argparse
@@ -58,6 +59,36 @@ def arguments() -> argparse.Namespace:
     return made.parse_args()
 
 
+def listing_2(
+    model: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    alpha: float,
+    rounds: int,
+    seed: int,
+) -> dro.RobustDataset:
+    """Algorithm 2 as listed, but for the weights' scale: the steps' mean is α."""
+    model = copy.deepcopy(model).requires_grad_(True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=alpha)
+    generator = torch.Generator().manual_seed(seed)
+    n = len(images)
+    pool = [(images[i : i + 1], labels[i : i + 1], 1.0, i, 0) for i in range(n)]  # origin, round
+    for k in range(1, rounds + 1):
+        weights = torch.tensor([weight for _, _, weight, _, _ in pool])
+        average = float(weights.square().sum() / weights.sum())
+        drawn = torch.multinomial(weights, n, True, generator=generator)
+        for i, j in enumerate(drawn.tolist(), start=1):
+            x, y, weight, origin, _ = pool[j]
+            optimizer.zero_grad()
+            (weight / average * F.cross_entropy(model(x), y)).backward()
+            optimizer.step()
+            pool.append((ATTACK(model, x, y), y, float((k - 1) * n + i), origin, k))
+    x, y, weight, origin, made = zip(*pool, strict=True)
+    return dro.RobustDataset(
+        torch.cat(x), torch.cat(y), torch.tensor(weight), torch.tensor(made), torch.tensor(origin)
+    )
+
+
 def listing_3(
     model: nn.Module, robust: dro.RobustDataset, alpha: float, passes: int, seed: int
 ) -> nn.Module:
@@ -95,11 +126,10 @@ def main() -> None:
     steps: dict[str, Any] = {"learning_rate": alpha, "batch_size": options.batch}
     folder, numbers = tempfile.TemporaryDirectory(), itertools.count()
 
-    def pool(turn: int, batch_size: int = options.batch) -> dro.RobustDataset:
+    def pool(turn: int) -> dro.RobustDataset:
         return dro.robust_dataset(
-            model, images, labels, ATTACK,
-            rounds=options.rounds, seed=turn, **steps | {"batch_size": batch_size},
-        )  # fmt: skip
+            model, images, labels, ATTACK, rounds=options.rounds, seed=turn, **steps
+        )
 
     def trained(turn: int, count: int, together: int) -> pd.DataFrame:
         return dro.replicates(
@@ -107,7 +137,10 @@ def main() -> None:
             out=f"{folder.name}/{next(numbers)}", seeds=range(count), together=together, **steps,
         )  # fmt: skip
 
-    second: dict[str, Task] = {BATCHES: pool, LISTING_2: lambda turn: pool(turn, 1)}
+    second: dict[str, Task] = {
+        BATCHES: pool,
+        LISTING_2: lambda turn: listing_2(model, images, labels, alpha, options.rounds, turn),
+    }
     third: dict[str, Task] = {
         TOGETHER: lambda turn: trained(turn, options.models, options.models),
         APART: lambda turn: trained(turn, options.apart, 1),

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from pieapp import network
-from side_by_side import Arithmetic, begin, clock, crops, finish, parser
+from side_by_side import ROOT, Arithmetic, begin, clock, crops, finish, parser
 from torch import Tensor
 
 from humimp import classifiers, dro, pieapp
@@ -33,7 +33,9 @@ def arguments() -> argparse.Namespace:
     add("--batches", type=int, nargs="+", default=[16, 50], help="default 16 50")
     add("--patches", type=int, nargs="+", default=[192, 648, 1944], help="default 192 648 1944")
     add("--width", type=int, default=64, help="of PieAPP (default 64, as published)")
-    return made.parse_args()
+    options = made.parse_args()
+    options.out = options.out or ROOT / "results/benchmarks/gpu.json"
+    return options
 
 
 def passes(function: Callable[[Tensor], Tensor], images: Tensor, device: str) -> dict[str, float]:

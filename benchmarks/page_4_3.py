@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from page_3_2 import SOURCES, ground_cost, page
+from page_3_2 import SOURCES, ground_cost, measured, page
 from side_by_side import begin, clock, finish, parser
 
 from humimp import attacks, classifiers, dro
@@ -28,9 +28,11 @@ def arguments() -> argparse.Namespace:
     add = made.add_argument
     add("--profile", default="paper", help="paper (default) or paper_cpu")
     add("--classifier", help="another than the profile's")
-    add("--measured", type=int, default=4, help="images to measure on (default 4)")
+    add("--measured", type=int, help="images to measure on (default 4, on a GPU the batch)")
     add("--most-steps", type=int, default=20, help="of PerC_AL (default 20)")
-    return made.parse_args()
+    options = made.parse_args()
+    options.record += f"_{options.profile}"
+    return options
 
 
 def main() -> None:
@@ -38,7 +40,7 @@ def main() -> None:
     given = page(options.profile, PAGE)
     given |= {"classifier": options.classifier or given["classifier"]}
     record = begin(options, page=given)
-    device, n = options.device, options.measured
+    device, n = options.device, measured(options, given)
     model = classifiers.load(given["classifier"], device=device, fold=False)
     x = SOURCES[given["images"]](n, given["size"]).images.to(device)
     labels = classifiers.predict(model, x)

@@ -17,8 +17,7 @@ are 1, and the last. There are three readings, the option ``weighting``:
     what it takes out is the growth of the steps with N and from round to round.
 ``"literal"``
     drawn in proportion to P, steps multiplied by P. With an α that suits other training, α P grows
-    far beyond 1; the model then predicts one class for everything, or is no longer finite
-    (``benchmarks/dro.py`` shows it on digits).
+    far beyond 1; the model then predicts one class for everything, or is no longer finite.
 ``"sampling"``
     drawn in proportion to P, steps not multiplied: each gradient counts the same.
 
@@ -506,7 +505,7 @@ def replicates(
     A replicate's draws follow from its seed alone, so each way of computing takes the same steps.
     Only the order of sums within a step differs, hence the last bits: in float64 the parameters
     agree to 10⁻¹², which the tests hold; in float32, on digits, the predicted labels were the same
-    and so was each β (``benchmarks/dro.py``). A difference in β above 10⁻³ would be an error.
+    (``benchmarks/dro.py``). A difference in β above 10⁻³ would be an error.
     """
     learning_rate, batch_size = _check(model, learning_rate, batch_size, weighting)
     data = load(robust) if isinstance(robust, str | os.PathLike) else robust

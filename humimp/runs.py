@@ -785,7 +785,8 @@ def _is_full(cell: Any) -> bool:
 def checkout(file: Path = Path(__file__)) -> tuple[str | None, bool | None]:
     """Return the commit that a source file is of, and whether files were changed since.
 
-    Both are None where the file is not part of a git repository.
+    Results do not count, or the first of several would make the others' source look changed. Both
+    are None where the file is not part of a git repository.
     """
 
     def ask(*words: str) -> str:
@@ -794,7 +795,9 @@ def checkout(file: Path = Path(__file__)) -> tuple[str | None, bool | None]:
 
     try:
         ask("ls-files", "--error-unmatch", file.name)
-        return ask("rev-parse", "HEAD"), bool(ask("status", "--porcelain", "-uno"))
+        return ask("rev-parse", "HEAD"), bool(
+            ask("status", "--porcelain", "-uno", ":/", ":(top,exclude)results")
+        )
     except (OSError, subprocess.CalledProcessError):
         return None, None
 
