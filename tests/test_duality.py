@@ -78,6 +78,17 @@ def test_a_high_price_leaves_every_sample_where_it_is():
             lambda: duality.worst_case(np.ones(2), np.ones((1, 2)), 0.1),
             "add the samples themselves",
         ),
+        (  # the second sample alone cannot stay
+            lambda: duality.worst_case(np.ones(2), np.array([[0.0, 1], [1, 2]]), 0.1),
+            "add the samples themselves",
+        ),
+        (  # one cost alone is negative
+            lambda: duality.worst_case(np.ones(2), np.array([[0.0, 1], [0, -1]]), 0.1),
+            "costs are not negative",
+        ),
+        (lambda: duality.worst_case(np.ones(3), np.zeros((2, 4)), 0.1), r"shape \(3,\) and costs"),
+        (lambda: duality.worst_case(np.ones((2, 1)), np.zeros((1, 2)), 0.1), r"shape \(2, 1\) and"),
+        (lambda: duality.surrogate(np.ones(2), np.zeros(2), 1.0), r"costs \(2,\); expected"),
     ],
 )
 def test_bad_input_is_named(call, message):
