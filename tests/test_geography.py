@@ -70,6 +70,7 @@ def test_the_two_tables_of_gdp_agree():
     both = geography.gdp(2020).join(fairness.income()["gdp"].rename("income"))
     assert len(both) == 176
     assert (both["gdp"] == both["income"]).all()
+    pd.testing.assert_frame_equal(geography.gdp(), geography.gdp(2020))
     assert geography.gdp(2010)["gdp"].loc["USA"] == pytest.approx(48_468, rel=0.01)
     records = pd.DataFrame({"country": ["USA", "JPN", "NAM"], "correct": [True, False, True]})
     kept = fairness.accuracy_by_country(records, geography.gdp(2000)).kept
@@ -388,6 +389,16 @@ def test_a_simulated_geography():
     own = geography.simulate(dataset, strength=4, gradient=1.0, seed=3, pattern_seed=1)
     assert torch.equal(own.planted, geo.planted)
     assert not torch.equal(own.images, geo.images)
+
+
+def test_the_incomes_given_decide_who_gets_a_pattern():
+    """In a world turned round the poorest country is the richest."""
+    gdp = fairness.income().loc[list(fairness.SIMULATED)]
+    turned = gdp.assign(gdp=1e8 / gdp["gdp"])
+    geo = geography.simulate(datasets.digits(n=500), gradient=1.0, gdp=turned)
+    countries, planted = np.array(geo.countries), geo.planted.numpy()
+    assert planted[countries == gdp["gdp"].idxmin()].all()
+    assert not planted[countries == gdp["gdp"].idxmax()].any()
 
 
 def test_who_gets_a_pattern_does_not_depend_on_the_label():
