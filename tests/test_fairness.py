@@ -104,6 +104,8 @@ def test_what_cannot_be_used_is_left_out_and_reported() -> None:
     frame = records(USA=(5, 5), CUB=(2, 1), TWN=(1, 0), usa=(1, 1), none=(3, 0))
     result = fairness.accuracy_by_country(frame.sample(frac=1, random_state=0))
     assert result.kept["country"].tolist() == ["USA"]
+    assert [*result.kept] == ["country", "name", "n", "accuracy", "gdp", "log_gdp"]
+    assert [*result.excluded] == ["country", "n", "reason"]
     left = result.excluded.set_index("country")
     assert left["n"].to_dict() == {"CUB": 3, "": 3, "usa": 2, "TWN": 1}
     assert left["reason"]["CUB"] == "no GDP per capita known"
@@ -123,6 +125,13 @@ def test_countries_may_be_categories_and_some_missing() -> None:
     pd.testing.assert_frame_equal(result.kept, expected.kept)
     pd.testing.assert_frame_equal(result.excluded, expected.excluded)
     assert result.excluded["n"].tolist() == [2]
+
+
+def test_codes_that_are_numbers_are_reported_and_not_lost() -> None:
+    frame = records(USA=(5, 5), FRA=(3, 1)).replace({"country": {"FRA": 250}})
+    result = fairness.accuracy_by_country(frame)
+    assert result.kept["n"].tolist() == [10]
+    assert result.excluded[["country", "n"]].to_numpy().tolist() == [["250", 4]]
 
 
 @pytest.mark.parametrize(
@@ -381,8 +390,6 @@ def test_slope_refuses_doubles_missing_columns_and_other_covariances() -> None:
         fairness.slope(frame.drop(columns="log_gdp"))
     with pytest.raises(ValueError, match=re.escape("one of '1/sqrt(n)', '1/n', 'ols', got '1'")):
         fairness.slope(frame, covariance="1")
-    with pytest.raises(ValueError, match=r"between 0 and 1, got 95; e\.g\. 0\.95"):
-        fairness.slope(frame).band([8], level=95)
 
 
 # ------------------------------------------------------------------------------ permutation test
@@ -496,6 +503,17 @@ def test_t_tests_have_the_papers_degrees_of_freedom_and_sign() -> None:
     assert (table["p"] < 1e-4).all()
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e9 / 7])
+def test_the_unit_of_the_slopes_does_not_matter(unit: float) -> None:
+    ours, other = np.array(SLEEP_1), np.array(SLEEP_2)
+    table = fairness.t_tests(ours * unit, other * unit)
+    invariant = ["effect", "t", "df", "p"]
+    expected = fairness.t_tests(ours, other)
+    np.testing.assert_allclose(table[invariant], expected[invariant], rtol=1e-9)
+    with pytest.raises(ValueError, match="there is no scatter to compare them with"):
+        fairness.t_tests(ours * unit, ours * unit + 0.1 * unit)  # equal but for rounding
+
+
 def test_pairs_with_a_diverged_model_are_left_out_and_counted() -> None:
     a, b = np.random.default_rng(1).normal(size=(2, 12))
     whole = fairness.t_tests(a[2:], b[2:])
@@ -527,9 +545,13 @@ def test_t_tests_refuse(ours: list[float], other: list[float], error: str) -> No
         fairness.t_power(ours, other, [0])
 
 
-def test_t_tests_refuse_a_level_in_percent() -> None:
-    with pytest.raises(ValueError, match=r"between 0 and 1, got 95; e\.g\. 0\.95"):
-        fairness.t_tests([1, 2, 4], [3, 2, 1], level=95)
+@pytest.mark.parametrize("level", [95, 1, 0])
+def test_t_tests_and_bands_refuse_a_level_in_percent_and_the_ends(level: float) -> None:
+    message = rf"between 0 and 1, got {level}; e\.g\. 0\.95"
+    with pytest.raises(ValueError, match=message):
+        fairness.t_tests([1, 2, 4], [3, 2, 1], level=level)
+    with pytest.raises(ValueError, match=message):
+        fairness.slope(example(8)).band([8], level=level)
 
 
 def test_holm_by_hand() -> None:
@@ -607,6 +629,22 @@ def test_fitting_df_finds_the_df_it_was_made_with() -> None:
         assert df not in fairness.fitting_df(2.5, round(p * 1.3, 5))
 
 
+@pytest.mark.parametrize("sides", [1, 2])
+@pytest.mark.parametrize(("t", "p"), [(2.0, 0.024), (1.5, 0.07), (2.2, 0.02)])
+def test_fitting_df_are_those_of_a_search_over_what_rounds_to_t(
+    t: float, p: float, sides: int
+) -> None:
+    p *= sides
+    candidates = np.linspace(t - 0.05, t + 0.05, 2001)[1:-1]
+    found = [
+        df
+        for df in range(1, 201)
+        if (np.abs(sides * stats.t.sf(candidates, df) - p) < 0.0005).any()
+    ]
+    assert 0 < len(found) < 200
+    assert fairness.fitting_df(t, p, sides=sides, digits=(1, 3)) == found
+
+
 # ------------------------------------------------------------------------------ simulated geography
 
 
@@ -641,6 +679,7 @@ def test_every_country_gets_its_number_of_images(seed: int) -> None:
     dealt = fairness.assign(frame, seed=seed)
     assert pd.Series(dealt).value_counts().to_dict() == frame.set_index("country")["n"].to_dict()
     assert (dealt == fairness.assign(frame, seed=seed)).all()
+    assert dealt.dtype.kind == "U"
 
 
 def test_counts_are_hypergeometric() -> None:
@@ -740,6 +779,25 @@ def test_f_power_agrees_with_the_noncentral_f_where_the_covariance_is_right() ->
     assert rates.to_numpy() == pytest.approx(expected, abs=4 * np.sqrt(0.25 / 4000))
 
 
+@pytest.mark.parametrize("accuracy", [0, 1])
+def test_who_is_always_right_or_always_wrong_is_never_found_biased(accuracy: float) -> None:
+    frame = fairness.simulated_countries(300)
+    assert (fairness.f_power(frame, [0], accuracy=accuracy, size=9)["rate"] == 0).all()
+
+
+@pytest.mark.parametrize("accuracy", [0.1, 0.9])
+def test_the_slope_that_f_power_calls_possible_is_the_largest_of_either_sign(
+    accuracy: float,
+) -> None:
+    frame = fairness.simulated_countries(300)
+    with pytest.raises(ValueError, match="every slope up to") as error:
+        fairness.f_power(frame, [1], accuracy=accuracy)
+    (most,) = re.findall(r"every slope up to (\S+) is possible", str(error.value))
+    fairness.f_power(frame, [0.99 * float(most), -0.99 * float(most)], accuracy=accuracy, size=1)
+    with pytest.raises(ValueError, match="leaves"):
+        fairness.f_power(frame, [1.01 * float(most), -1.01 * float(most)], accuracy=accuracy)
+
+
 def test_f_power_refuses() -> None:
     frame = fairness.simulated_countries(300)
     with pytest.raises(ValueError, match=r"with -0.5 a country's .* every slope up to 0.0\d+ is"):
@@ -779,6 +837,22 @@ def test_t_power_agrees_with_the_noncentral_t_on_normal_slopes() -> None:
         assert rates[test, 0.0015] == pytest.approx(
             stats.nct.sf(stats.t.isf(0.05, df), df, shift), abs=0.02
         )
+
+
+def test_t_power_has_the_degrees_of_freedom_of_few_pairs() -> None:
+    ours, other = np.array([-3.0, 1, 4, -2]), np.array([2.0, -5, 6, -3])
+    table = fairness.t_power(ours, other, [0, 4], size=3000, seed=1)
+    chosen = np.random.default_rng(1).integers(4, size=(3000, 4))
+    chosen = chosen[np.ptp(chosen, axis=1) > 0]  # without scatter there is no rejection
+    for difference, rows in table.groupby("difference"):
+        b, a = other[chosen] + difference, ours[chosen]
+        tests = [
+            stats.ttest_rel(b, a, axis=1, alternative="greater"),
+            stats.ttest_ind(b, a, axis=1, alternative="greater"),
+            stats.ttest_ind(b, a, axis=1, alternative="greater", equal_var=False),
+        ]
+        expected = [(test.pvalue < 0.05).sum() / 3000 for test in tests]
+        assert rows["rate"].tolist() == pytest.approx(expected)
 
 
 def test_a_draw_without_scatter_is_no_rejection() -> None:
