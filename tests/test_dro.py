@@ -490,6 +490,11 @@ def test_damage_is_found(tmp_path, monkeypatch):
     part.write_bytes(whole[:20])
     with pytest.raises(ValueError, match=r"000001\.safetensors: damaged"):
         made(out=tmp_path)
+    packed = safetensors.torch.load(whole)["images"][:2]  # in order, but of another batch
+    stamp = {"sha256": runs.digest([packed])}
+    part.write_bytes(safetensors.torch.save({"images": packed}, stamp))
+    with pytest.raises(ValueError, match=r"000001\.safetensors: damaged .*other images than were"):
+        made(out=tmp_path)
     part.unlink()
     assert same(made(out=tmp_path), made())
     path = tmp_path / "robust.safetensors"
@@ -516,6 +521,10 @@ def test_damage_is_found(tmp_path, monkeypatch):
         ({"attack": lambda model, x, y: x[:1]}, "expected images like those it was given"),
         ({"attack": lambda model, x, y: x + 2}, "expected images like those it was given"),
         ({"learning_rate": 1e300}, r"it diverged.*smaller learning_rate"),
+        (  # whatever the attack makes of it
+            {"learning_rate": 1e300, "attack": lambda model, x, y: x / 2},
+            r"it diverged.*smaller learning_rate",
+        ),
     ],
 )
 def test_bad_options_of_algorithm_2(options, message):
@@ -538,6 +547,23 @@ def test_a_model_that_returns_nan_is_said_to_have_diverged():
         made(model=broken, attack=attack)
     with pytest.raises(ValueError, match="logits: NaN"):
         made(attack=attack)
+
+
+class Root(nn.Module):
+    """Has two parameters of its own, of which one has no finite gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.root = network(), nn.Parameter(torch.tensor([1.0, 0.0]).double())
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net(images) + 0 * self.root.sqrt().sum()
+
+
+def test_one_number_that_diverged_is_enough():
+    model, control = Root().eval(), dro.clean(*data())
+    with pytest.raises(ValueError, match=r"it diverged.*smaller learning_rate"):
+        dro.train(model, control, learning_rate=0.01, passes=1, batch_size=len(control.images))
 
 
 class Two(nn.Module):
