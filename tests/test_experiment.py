@@ -43,6 +43,7 @@ def test_who_was_dealt_where_can_be_said_again_without_the_images() -> None:
     test = by_country("digits", n_train=275, n_test=300, strength=5, gradient=0.5, seed=3).test
     again = experiment.dealt(test.ids, strength=5, gradient=0.5, seed=3)
     assert again.index.tolist() == test.ids
+    assert again.index.name == "id"
     assert again["country"].tolist() == test.countries
     assert again["planted"].tolist() == test.planted.tolist()
 
@@ -100,7 +101,7 @@ def test_theta0_learns_the_digits_and_the_pattern() -> None:
 
 def test_theta0_is_written_once_and_read_from_then_on(tmp_path: Path) -> None:
     train = by_country("digits", n_train=275, n_test=275).train
-    file = tmp_path / "folder" / "theta0.safetensors"
+    file = tmp_path / "folder" / "in a folder" / "theta0.safetensors"
     made = theta0("digits", train, epochs=1, path=file)
     good = file.read_bytes()
     for bad in (good[:99], safetensors.torch.save({"another": torch.zeros(2)})):
@@ -115,6 +116,9 @@ def test_theta0_is_written_once_and_read_from_then_on(tmp_path: Path) -> None:
     assert not again.training
     assert not any(p.requires_grad for p in again.parameters())
     assert not equal(made, theta0("digits", train, epochs=3))
+    file.unlink()  # and the folder stays
+    theta0("digits", train, epochs=1, path=file)
+    assert file.read_bytes() == good
 
 
 def test_a_classifier_of_photographs_is_tuned_only_where_something_is_planted(
@@ -132,9 +136,12 @@ def test_a_classifier_of_photographs_is_tuned_only_where_something_is_planted(
     real = geography.GeoDataset(shown, labels, ids, ["FRA"] * 6, none, geography.exclusions([], []))
     assert equal(theta0("m.csv", real, classifier="some"), load("some", "auto", fold=False))
     tuned = theta0("m.csv", real._replace(planted=~none), classifier="some", epochs=8, seed=2)
+    once = theta0("m.csv", real._replace(planted=~none), classifier="some", epochs=1, seed=2)
     pool = dro.clean(shown, labels)
-    wanted = dro.train(load("some", "auto", fold=False), pool, learning_rate=1e-3, passes=2, seed=2)
-    assert equal(tuned, wanted)
+    for model, passes in ((tuned, 2), (once, 1)):
+        start = load("some", "auto", fold=False)
+        wanted = dro.train(start, pool, learning_rate=1e-3, passes=passes, seed=2)
+        assert equal(model, wanted)
 
 
 # ------------------------------------------------------------------------------ attacks
@@ -150,6 +157,10 @@ def test_the_attacks_run_with_their_options_and_leave_the_model_alone() -> None:
     assert named["PerC_AL"][1] == {"steps": 4}
     assert named["Ours"][1]["lam"] == 2
     assert isinstance(named["Ours"][1]["cost"], costs.SSIM)
+    papers = {name: options for name, (_, options) in compared("SSIM").items()}  # Section 3.2
+    assert papers["PGD"] == {"steps": 100, "step_size": 0.1}
+    assert papers["PerC_AL"] == {"steps": 1000}
+    assert papers["Ours"].items() >= {"steps": 100, "step_size": 0.1, "lam": 1}.items()
     results = [attack(model, x, y, **options) for attack, options in named.values()]
     assert all(result.shape == x.shape for result in results)
     assert len({result.numpy().tobytes() for result in results}) == 3
