@@ -303,6 +303,19 @@ def test_cut_off_at_any_write_it_goes_on_and_ends_the_same(tmp_path, monkeypatch
     assert cuts == 1 + 6 + 2 + 1  # the diary, the files, the diary after each group and at the end
 
 
+def test_tensors_come_back_in_any_order_of_memory_and_rows_are_numbered(tmp_path):
+    turned = torch.arange(6.0).reshape(2, 3).T
+
+    def work(seeds: Sequence[int]) -> list[replicates.Trained]:
+        return [replicates.Trained({"w": turned}, torch.tensor([0, 1])) for _ in seeds]
+
+    options: dict[str, Any] = {"ids": ["a", "b"], "labels": torch.tensor([0, 0]), "settings": {}}
+    records = replicates.run(work, [99_999, 7], out=tmp_path, inputs={}, **options)
+    assert torch.equal(state(tmp_path, 99_999)["w"], turned)
+    assert records.index.tolist() == replicates.load(tmp_path).index.tolist() == [0, 1, 2, 3]
+    assert records["replicate"].tolist() == [99_999, 99_999, 7, 7]
+
+
 def test_what_is_done_is_not_done_again_and_more_seeds_can_follow(tmp_path, monkeypatch):
     first = train(tmp_path, seeds=[7, 5])
     assert len(files(tmp_path)) == 4
@@ -447,6 +460,7 @@ def test_a_folder_of_other_replicates_is_refused(tmp_path):
         (r"learning_rate: 0\.05 in the folder, 0\.06 now", {"learning_rate": 0.06}),
         ("passes: 2 in the folder, 1 now", {"passes": 1}),
         ("weighting: 'normalized' in the folder, 'literal' now", {"weighting": "literal"}),
+        ("mixed_precision: False in the folder, True now", {"mixed_precision": True}),
         ("model_sha256", {"model": network(nn.Identity())}),
         ("model_form_sha256: '.*' in the folder, '.*' now", {"model": bent()}),
         ("robust_sha256", {"robust": data._replace(weights=data.weights + 1)}),
@@ -507,6 +521,7 @@ def test_bad_options(tmp_path):
         ("seeds: expected at least one", {"seeds": []}),
         ("seeds: expected different ones", {"seeds": [1, 2, 1]}),
         ("seeds: expected a whole number", {"seeds": [-1]}),
+        ("seeds: expected a whole number from 0 to 99999, got 100000", {"seeds": [100_000]}),
         ("together: expected a whole number", {"together": 0}),
         ("batch_size: expected a whole number", {"batch_size": 0}),
         ("weighting: expected one of", {"weighting": "none"}),
