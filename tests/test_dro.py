@@ -1,6 +1,7 @@
 """Algorithms 2 and 3 against the listings, taken one image at a time."""
 
 import copy
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from scipy import stats
 from torch import Tensor, nn
 
-from humimp import attacks, dro, replicates, runs
+from humimp import attacks, dro, paper, replicates, runs
 
 N, CLASSES = 7, 3
 
@@ -176,6 +177,15 @@ def test_algorithm_3_is_its_listing(weighting, batch_size):
     wanted = listing_3(network(), robust, 0.01, 2, weighting, batch_size)
     assert distance(found, wanted) < 1e-12
     assert distance(found, network()) > 1e-3
+
+
+def test_the_papers_numbers_are_the_defaults():
+    def default(of: Callable[..., Any], name: str) -> Any:
+        return inspect.signature(of).parameters[name].default
+
+    assert default(dro.robust_dataset, "rounds") == default(dro.clean, "rounds") == paper.T1
+    assert default(dro.train, "passes") == default(dro.replicates, "passes") == paper.T2
+    assert len(default(dro.replicates, "seeds")) == paper.N_MODELS
 
 
 def test_the_readings_differ():
