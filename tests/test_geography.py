@@ -177,6 +177,11 @@ def test_metadata_that_cannot_be_used(make, tmp_path):
     path.write_text(text.replace("Nigeria,", "Nigerria,"))
     with pytest.raises(ValueError, match=r"'Nigerria' \(.*metadata\.csv, line 2\)"):
         make(path, tmp_path)
+    *lines, last = text.splitlines()
+    path.write_text("\n".join([*lines, last.replace("Spain", "Nix").replace("Nepal", "Nix")]))
+    with pytest.raises(ValueError, match=r"'Nix' \(.*metadata\.csv, line 6\)"):
+        make(path, tmp_path)
+    path.write_text(text.replace("Nigeria,", "Nigerria,"))
     fewer = make(path, tmp_path, unknown="exclude")
     assert ("Nigerria", 1, "unknown country") in left_out(fewer)
     assert len(fewer.kept) + fewer.excluded["n"].sum() == 5
@@ -217,6 +222,10 @@ def test_class_maps_name_the_classes_that_they_number(dataset, names):
     for labels, classes in zip(table["labels"], table["classes"], strict=True):
         every = [datasets.class_names()[int(label)] for label in labels.split()]
         assert "; ".join(every) == classes
+    for name in geography.class_map(dataset):
+        assert name == name.lower().replace("_", " ")
+        assert name.split(" ") == name.split()
+    assert ("road sign" in geography.class_map(dataset)) == (dataset == "geode")
     with pytest.raises(ValueError, match="dataset: expected one of 'geode', 'dollar_street'"):
         geography.class_map("imagenet")
 
@@ -275,6 +284,8 @@ def test_patterns_are_balanced_and_differ():
     for bad in (-1, 1.0):
         with pytest.raises(ValueError, match="label: expected a whole number"):
             geography.pattern(bad, (8, 8))
+        with pytest.raises(ValueError, match="seed: expected a whole number"):
+            geography.pattern(0, (8, 8), seed=bad)
 
 
 def test_patterns_do_not_depend_on_the_size():
