@@ -364,8 +364,10 @@ def test_a_data_set_survives_the_disk(tmp_path):
 
 
 def test_images_that_are_not_8_bit_survive_the_disk_too(tmp_path):
-    found = made(out=tmp_path, attack=lambda model, x, y: x / 3)
-    assert same(dro.load(tmp_path), found)
+    found = made(out=tmp_path / "a", attack=lambda model, x, y: x / 3)
+    assert same(dro.load(tmp_path / "a"), found)
+    turned = made(out=tmp_path / "b", attack=lambda model, x, y: (x / 3).mT.contiguous().mT)
+    assert same(turned, found)  # in any order of memory
     assert same(found, made(attack=lambda model, x, y: x / 3))
 
 
@@ -502,9 +504,10 @@ def test_damage_is_found(tmp_path, monkeypatch):
         made(out=tmp_path)
     packed = safetensors.torch.load(whole)["images"][:2]  # in order, but of another batch
     stamp = {"sha256": runs.digest([packed])}
-    part.write_bytes(safetensors.torch.save({"images": packed}, stamp))
-    with pytest.raises(ValueError, match=r"000001\.safetensors: damaged .*other images than were"):
-        made(out=tmp_path)
+    for metadata in (stamp, None):
+        part.write_bytes(safetensors.torch.save({"images": packed}, metadata))
+        with pytest.raises(ValueError, match=r"1\.safetensors: damaged .*other images than were"):
+            made(out=tmp_path)
     part.unlink()
     assert same(made(out=tmp_path), made())
     path = tmp_path / "robust.safetensors"
@@ -620,6 +623,8 @@ def test_bad_options_of_algorithm_3():
         train(robust=robust._replace(weights=robust.weights[1:]))
     with pytest.raises(ValueError, match="labels below 3"):
         train(robust=robust._replace(labels=robust.labels + 1))
+    with pytest.raises(ValueError, match="labels: expected 0 or more, got -1"):
+        train(robust=robust._replace(labels=robust.labels - 1))
     with pytest.raises(ValueError, match="rounds: expected a whole number"):
         dro.clean(*data(), rounds=0)
     with pytest.raises(ValueError, match="labels: expected one for each"):
@@ -650,6 +655,10 @@ def test_labels_that_the_model_lacks_are_refused_at_the_door(tmp_path):
     message = "labels: expected labels below 3, the number of the model's classes, got 5"
     with pytest.raises(ValueError, match=message):
         dro.robust_dataset(network(), x, y + 3, pgd, learning_rate=0.01)
+    for k in range(N):  # whether or not it is drawn
+        one = torch.where(torch.arange(N) == k, 5, y)
+        with pytest.raises(ValueError, match=r"labels: expected labels below 3, .* got 5"):
+            dro.robust_dataset(network(), x, one, pgd, learning_rate=0.01, batch_size=1, rounds=1)
     with pytest.raises(ValueError, match=message):
         dro.train(network(), dro.clean(x, y + 3), learning_rate=0.01)
     ids = [str(k) for k in range(N)]

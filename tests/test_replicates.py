@@ -200,6 +200,10 @@ def test_small_models_are_trained_together_by_default(tmp_path, monkeypatch):
     assert asked == [len(SEEDS), 1]
 
 
+def test_seeds_may_come_from_an_iterator(alone, tmp_path):
+    pd.testing.assert_frame_equal(train(tmp_path, seeds=iter(SEEDS)), alone[1])
+
+
 def test_the_model_given_stays_as_it_was(tmp_path):
     model = network()
     kept = copy.deepcopy(model.state_dict())
