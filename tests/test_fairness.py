@@ -360,6 +360,16 @@ def test_f_at_the_edges() -> None:
     assert 0 < f[2] < np.inf
     fit = fairness.slope(countries([0.1, 0.2, 0.4], g, n))
     assert (fit.f, fit.p) == (np.inf, 0)
+    frame = example(11)
+    slopes = np.linspace(0.001, 0.07, 50)  # a line exactly, but for rounding
+    for covariance in fairness.COVARIANCES:
+        f = fairness.f_statistics(
+            0.1 + np.outer(slopes, frame["log_gdp"]),
+            frame["log_gdp"],
+            frame["n"],
+            covariance=covariance,
+        )
+        assert (f == np.inf).all()
 
 
 @pytest.mark.parametrize(
@@ -890,6 +900,9 @@ def replicas() -> pd.DataFrame:
 def test_by_model_is_slope_and_by_income_of_each_model(covariance: str) -> None:
     records = replicas()
     table = fairness.by_model(records, covariance=covariance)
+    pd.testing.assert_frame_equal(
+        table, fairness.by_model(records.drop(columns="id"), covariance=covariance)
+    )
     assert table.index.tolist() == [5, 7, 9]
     assert table.loc[9].isna().all()
     for seed in (5, 7):
