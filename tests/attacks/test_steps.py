@@ -177,6 +177,33 @@ def test_a_cost_need_only_be_indexed_by_indices(attack, more, setting):
     assert not torch.equal(got, x)
 
 
+@pytest.mark.parametrize("name", ITERATIVE)
+def test_a_tie_is_not_misclassified(name):
+    """At the image itself class 1 is as likely as the label, by exactly 0; so it is attacked."""
+    x = pictures(2)
+    w = torch.randn(x[0].shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype)
+
+    def model(z):
+        value = ((z - x) * w).sum((1, 2, 3))
+        return torch.stack([0 * value, value, 0 * value - 9, 0 * value - 10], 1)
+
+    labels = torch.tensor([0, 0])
+    more = {"confidence": 0.0} if name == "alma" else {}
+    got = getattr(attacks, name)(model, x, labels, **ATTACKS[name], **more)
+    assert (model(got)[:, 1] > 0).all()
+
+
+READ = ["imperceptible", "alma", "pgd_l2", "ddn", "ppgd", "lpa"]
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_reading_that_there_is_not_is_named_though_nothing_is_attacked(name, setting):
+    model, x, _ = setting
+    wrong = (model(x).argmax(1) + 1) % 4
+    with pytest.raises(ValueError, match="validate: expected one of 'truncate', 'round', 'none'"):
+        getattr(attacks, name)(model, x, wrong, **ATTACKS[name], validate="floor")
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 def test_in_inference_mode_the_caller_is_told_so(name):
     attack, model, x = getattr(attacks, name), network(), pictures(2)
