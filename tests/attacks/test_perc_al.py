@@ -253,6 +253,23 @@ def test_bad_input(change, message):
         attacks.perc_al(**given)
 
 
+@pytest.mark.parametrize("keep", KEEP)
+@pytest.mark.parametrize(
+    ("cost", "message"),
+    [
+        (lambda x, y: distance(x, y).sum(), "cost: expected one value per image"),
+        (lambda x, y: distance(x, y) / 0, "cost: NaN or infinite values"),
+    ],
+)
+def test_a_bad_cost_is_named_though_no_step_goes_back(keep, cost, message):
+    """After a single step the cost only rates what fools."""
+    model, x = network(), pictures(2)
+    with pytest.raises(ValueError, match=message):
+        attacks.perc_al(
+            model, x, model(x).argmax(1), steps=1, step_size_loss=5.0, keep=keep, cost=cost
+        )
+
+
 def test_a_gradient_that_is_not_finite():
     def model(x):
         value = (x - x.detach()).flatten(1).abs().sum(1).sqrt()
