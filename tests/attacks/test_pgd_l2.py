@@ -170,3 +170,5 @@ def test_no_attack_returns_a_copy():
         attacks.no_attack(network().train(), x, y)
     with pytest.raises(ValueError, match="labels: expected one for each"):
         attacks.no_attack(network(), x, y[:1])
+    with pytest.raises(ValueError, match=r"images: .*divide by 255"):
+        attacks.no_attack(network(), 255 * x, y)

@@ -73,6 +73,15 @@ def test_h_is_the_hessian_of_ssim(window, channels):
     assert float(torch.linalg.eigvalsh(got).min()) > 0
 
 
+@pytest.mark.parametrize("window", WINDOWS)
+def test_h_of_an_image_in_single_precision_is_that_in_double(window):
+    x = picture(12, 3).float()
+    g = torch.randn(x.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    single, double = (operator(one, window) for one in (x, x.double()))
+    assert torch.equal(single.apply(g), double.apply(g))
+    assert torch.equal(single.solve(g), double.solve(g))
+
+
 @pytest.mark.parametrize("window", ["inside", "black"])
 def test_the_diagonal(window):
     x = picture(12, 3)
