@@ -119,6 +119,15 @@ def test_equal_objects_are_described_alike() -> None:
     assert runs.describe(Cost(7)) == runs.describe(Cost(7))
 
 
+def test_an_object_that_holds_a_function_is_no_partial() -> None:
+    class Wrapped:
+        def __init__(self, func: Any) -> None:
+            self.func = func
+
+    (described,) = runs.describe(Wrapped(round)).values()
+    assert described == {"func": runs.describe(round)}
+
+
 @pytest.mark.parametrize(
     ("given", "plain"),
     [
@@ -320,6 +329,21 @@ def test_records_survive_parquet_exactly_and_always_give_the_same_bytes() -> Non
     pd.testing.assert_frame_equal(runs.from_parquet(data), records)
 
 
+def test_a_flipped_bit_in_what_records_hold_is_an_error() -> None:
+    """Of every byte before the footer, which says what the columns are."""
+    values = np.random.default_rng(0).random(9)
+    records = pd.DataFrame({"id": [f"image-{k}" for k in range(9)], "l1": values})
+    data = runs.to_parquet(records)
+    for place in range(len(data) - 8 - int.from_bytes(data[-8:-4], "little")):
+        flipped = bytearray(data)
+        flipped[place] ^= 1
+        try:
+            found = runs.from_parquet(bytes(flipped))
+        except (OSError, ValueError):
+            continue
+        pd.testing.assert_frame_equal(found, records)  # that byte decides nothing
+
+
 class Shifted(nn.Module):
     """A model whose setting is a plain attribute."""
 
@@ -330,7 +354,17 @@ class Shifted(nn.Module):
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [(0.0, 0.4), ((0.0, 1.0), (0.0, 2.0)), (torch.zeros(2), torch.ones(2)), ({"a": 1}, {"a": 2})],
+    [
+        (0.0, 0.4),
+        ("RGB", "BGR"),
+        (None, False),
+        ((0.0, 1.0), (0.0, 2.0)),
+        ([{"a"}], [{"b"}]),
+        (torch.zeros(2), torch.ones(2)),
+        (np.zeros(2), np.ones(2)),
+        (torch.float32, torch.float64),
+        ({"a": 1}, {"a": 2}),
+    ],
 )
 def test_the_form_tells_plain_attributes_apart(one: Any, other: Any) -> None:
     assert runs.form(Shifted(one)) == runs.form(Shifted(one))
@@ -402,6 +436,16 @@ def test_what_a_script_defines_is_known_by_its_source(
     json.dumps(before)
     assert said("same.py", same) == before
     assert said("other.py", other) != before
+
+
+def test_a_file_that_was_taken_away_or_put_there_anew_is_not_the_one_that_is_open(tmp_path):
+    path = tmp_path / ".lock"
+    with path.open("w") as file:
+        assert runs._is_open_as(file.fileno(), path)
+        path.unlink()
+        assert not runs._is_open_as(file.fileno(), path)
+        path.touch()
+        assert not runs._is_open_as(file.fileno(), path)
 
 
 def test_a_write_that_is_interrupted_leaves_nothing(tmp_path, monkeypatch):
