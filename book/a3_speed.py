@@ -37,9 +37,9 @@ records = {
 # ## How it was measured
 #
 # Both sides get the same model, images and options, in one process, and take turns; a ratio is the median over the turns, so what slows the whole machine for a while slows both. Whether the results are equal is checked in the same run, within the tolerance that the record states: same successes, and distances or pixels that agree. A speed-up with
-# other results does not count.
+# other results does not count. Beside the authors' code of an attack (PerC_AL, PPGD, LPA, DDN, ALMA) the record says, image by image, how far the two agree (`benchmarks/README.md`); no tolerance is enforced there.
 #
-# The share of the peak rate is the arithmetic of convolutions and matrix products, counted, over the time taken, beside the rate that the same machine reached in a large matrix product just before. Peak memory is that of a fresh process that does one side alone. Each record holds the machine's load; `benchmarks/README.md` says how to make each record anew, and where the time goes.
+# The share of the peak rate is the arithmetic of convolutions and matrix products, counted, over the time taken, beside the rate that the same machine reached in a large matrix product just before. Peak memory is that of a whole fresh process, libraries and data included, that does one side alone; on a GPU, what the side allocates, and the rate there is that of TF32. Each record holds the machine's load; `benchmarks/README.md` says how to make each record anew, and where the time goes.
 
 # %% tags=["remove-output", "hide-input"]
 REDUCED = "humimp, bfloat16"
@@ -101,6 +101,7 @@ for key, name in {"torchattacks": "torchattacks", "foolbox": "foolbox"}.items():
     glue(f"{key}_ratio", by_side[name].ratio)
     glue(f"{key}_equal", by_side[f"{name}, equal steps"].ratio)
 glue("n_pgd", records["pgd"]["options"]["images"])
+glue("by_hand", by_side["torchattacks, stopped by hand"].ratio)
 gpu_ratios = {side.name: side.ratio for side in sides(records["pgd_gpu"])}
 glue("gpu_machine", records["pgd_gpu"]["machine"])
 asked = records["pgd_gpu"]["options"]
@@ -123,7 +124,7 @@ glue("unequal", ", ".join(unequal) or "none")
 # :alt: "Dots of how many times as long the other side takes in each comparison"
 # :name: "fig-ratios"
 #
-# **Figure E17.** How many times as long the other side takes, for each of {glue:text}`n_rows` comparisons; right of the line this package is faster. Equal results were checked in the same run. Machines: {glue:text}`machines`.
+# **Figure E17.** How many times as long the other side takes, for each of {glue:text}`n_rows` comparisons; right of the line this package is faster. What was checked of the results is said above. Machines: {glue:text}`machines`.
 # ```
 #
 # ```{glue:figure} tab_sides
@@ -134,8 +135,8 @@ glue("unequal", ", ".join(unequal) or "none")
 #
 # - **Algorithm 1** against its listing as one would write it on piq's PieAPP, one image at a time: {glue:text}`algorithm1_ratio:.2f` times at PieAPP's full width, {glue:text}`algorithm1_reduced:.2f` times where the convolutions of PieAPP take factors rounded to bfloat16 (`precision="bfloat16"`), for which that machine ({glue:text}`algorithm1_machine`) has instructions.
 #   The outcome is the same: as many successes, the same number of steps for each image, $L_2$ within {glue:text}`algorithm1_apart:.1f` %. With PieAPP-small the ratios are {glue:text}`small_ratio:.2f` and {glue:text}`small_reduced:.2f`: the classifier is most of the work there, and at the paper's settings an image takes one or two steps, which leave little to reuse.
-# - **PGD** with early stop on {glue:text}`n_pgd` images: torchattacks takes {glue:text}`torchattacks_ratio:.0f` times as long and foolbox {glue:text}`foolbox_ratio:.0f` times, because neither lets images go that are done. Step by step, at equal numbers of steps, they are at {glue:text}`torchattacks_equal:.2f` and {glue:text}`foolbox_equal:.2f`: the same arithmetic takes the same time.
-#   On a GPU ({glue:text}`gpu_machine`, {glue:text}`gpu_classifier`, {glue:text}`gpu_n_pgd` images of {glue:text}`gpu_size` × {glue:text}`gpu_size`) torchattacks takes {glue:text}`gpu_torchattacks:.1f` and foolbox {glue:text}`gpu_foolbox:.1f` times as long, torchattacks stopped by hand {glue:text}`gpu_by_hand:.1f` times; at equal numbers of steps they are at {glue:text}`gpu_torchattacks_equal:.2f` and {glue:text}`gpu_foolbox_equal:.2f`, for ours checks each step that all is finite.
+# - **PGD** with early stop on {glue:text}`n_pgd` images: torchattacks takes {glue:text}`torchattacks_ratio:.0f` times as long and foolbox {glue:text}`foolbox_ratio:.0f` times, because neither lets images go that are done; stopped by hand, torchattacks takes {glue:text}`by_hand:.2f` times as long. Step by step, at equal numbers of steps, they are at {glue:text}`torchattacks_equal:.2f` and {glue:text}`foolbox_equal:.2f`: the same arithmetic takes the same time.
+#   On a GPU ({glue:text}`gpu_machine`, {glue:text}`gpu_classifier`, {glue:text}`gpu_n_pgd` images of {glue:text}`gpu_size` × {glue:text}`gpu_size`) torchattacks takes {glue:text}`gpu_torchattacks:.1f` and foolbox {glue:text}`gpu_foolbox:.1f` times as long, torchattacks stopped by hand {glue:text}`gpu_by_hand:.1f` times, each the mean of two turns that differ severalfold, since the first includes the choice of kernels; at equal numbers of steps they are at {glue:text}`gpu_torchattacks_equal:.2f` and {glue:text}`gpu_foolbox_equal:.2f`.
 # - **Algorithms 2 and 3**: the listing of Algorithm 2, one image at a time, takes {glue:text}`listing_2:.0f` times as long as our batches; that of Algorithm 3 takes {glue:text}`listing_3:.0f` times as long for a model as {glue:text}`n_models` trained together in batches.
 #
 # Lines on which another is faster: {glue:text}`slower`. Records whose results were not equal: {glue:text}`unequal`.
