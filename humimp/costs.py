@@ -54,7 +54,7 @@ class HaarPSI:
     """1 − HaarPSI, the similarity of Haar wavelet coefficients of Reisenhofer et al. (2018).
 
     Images must have 16 pixels at least each way. In float32 the value at the reference is 0 to
-    within 5·10⁻⁶.
+    within 10⁻⁵.
     """
 
     def __repr__(self) -> str:
