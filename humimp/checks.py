@@ -65,10 +65,10 @@ def images(images: Tensor, name: str = "images") -> None:
         )
     if low < 0 or high > 1:
         hint = (
-            "divide by 255"
-            if high > 2
-            else "undo the normalisation: it belongs inside the model (classifiers.Normalized)"
+            "undo the normalisation: it belongs inside the model (classifiers.Normalized)"
             if low < 0
+            else "divide by 255"
+            if high > 2
             else "clamp them with .clamp(0, 1)"
         )
         raise ValueError(

@@ -25,6 +25,7 @@ GOOD = torch.rand(2, 3, 4, 4)
         (GOOD[:, :2], r"C = 1 or 3, got \(2, 2, 4, 4\)"),
         (GOOD.half(), r"expected float32 or float64, got float16; convert with .float\(\)"),
         ((GOOD * 255).byte(), r"got uint8; convert with humimp.images.from_uint8"),
+        ((GOOD - 0.45) / 0.1, "undo the normalisation"),
         (GOOD * 255, r"expected values in \[0, 1\], got values from .* to .*; divide by 255"),
         (GOOD - 0.9, r"undo the normalisation"),
         (GOOD * 0 + 1.0001, r"got values from 1.0001 to 1.0001; clamp"),
