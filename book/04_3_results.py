@@ -507,20 +507,19 @@ def another(deal):
     return pd.DataFrame(slopes), fairness.slope(sample)
 
 
-others = {deal: another(deal) for deal in range(seed + 1, seed + 1 + other_deals)}
-deals = {seed: betas[["PGD", "Ours"]]} | {deal: slopes for deal, (slopes, _) in others.items()}
-starts = {seed: fit} | {deal: own_fit for deal, (_, own_fit) in others.items()}
-compared = {deal: fairness.t_tests(own["Ours"], own["PGD"]) for deal, own in deals.items()}
+deals = {seed: (betas[["PGD", "Ours"]], fit)}
+deals |= {deal: another(deal) for deal in range(seed + 1, seed + 1 + other_deals)}
+compared = {deal: fairness.t_tests(own["Ours"], own["PGD"]) for deal, (own, _) in deals.items()}
 
 # %% tags=["remove-output", "hide-input"]
 rows = {}
 signs = []
-for deal, own in deals.items():
+for deal, (own, initial) in deals.items():
     test = compared[deal].loc["paired"]
     two_sided = 2 * min(test["p"], 1 - test["p"])
     signs.append(int(np.sign(test["difference"])) if two_sided < paper.SIGNIFICANCE else 0)
     rows[f"geography {deal}"] = {
-        "slope, θ₀": f"{sloping(starts[deal].beta)} (p {equals(starts[deal].p)})",
+        "slope, θ₀": f"{sloping(initial.beta)} (p {equals(initial.p)})",
         "slope, PGD": sloping(own["PGD"].mean()),
         "slope, Ours": sloping(own["Ours"].mean()),
         "difference": f"{minus(points * test['difference'])} ({minus(points * test['low'])} to {minus(points * test['high'])})",
@@ -534,7 +533,7 @@ glue("n_deals", len(deals))
 glue("first_deal", seed)
 glue(
     "flatter_deals",
-    sum(abs(own["Ours"].mean()) < abs(starts[deal].beta) for deal, own in deals.items()),
+    sum(abs(own["Ours"].mean()) < abs(initial.beta) for own, initial in deals.values()),
 )
 glue("lower", lower)
 glue("higher", higher)

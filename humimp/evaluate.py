@@ -229,11 +229,14 @@ def run(
                 _write(folder, index, done)
                 parts[index] = done.records
                 devices.add(done.device)
-                session.note(batches=number, device=", ".join(sorted(devices)))
+                session.note(
+                    batches=number,
+                    device=", ".join(sorted(devices)),
+                    checkpoints=weights.local(),  # some may have come with this batch
+                )
                 shown.update(len(done.records))
         whole = runs.to_parquet(pd.concat([parts[i] for i in sorted(parts)], ignore_index=True))
         runs.write(folder / "records.parquet", whole)
-        session.note(checkpoints=weights.local())  # some may have come with the first batch
         session.complete(hashlib.sha256(whole).hexdigest())
         return load(folder)
 

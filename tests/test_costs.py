@@ -137,7 +137,8 @@ def test_value_and_gradient_vanish_at_the_reference(cost, double, which, photogr
     values = cost(reference, images)
     assert values.shape == (len(reference),)
     assert values.dtype == reference.dtype
-    assert values.abs().max() <= (1e-13 if double else 1e-5)
+    near_zero = 1e-5 if isinstance(cost, costs.HaarPSI) else 5e-6
+    assert values.abs().max() <= (1e-13 if double else near_zero)
     (gradient,) = torch.autograd.grad(values.sum(), images)
     assert gradient.isfinite().all()
     away = near(reference, 0.01).requires_grad_()
@@ -152,7 +153,7 @@ def test_flat_images_are_no_exception(cost):
     images = reference.clone().requires_grad_()
     values = cost(reference, images)
     (gradient,) = torch.autograd.grad(values.sum(), images)
-    assert values.abs().max() < 1e-5
+    assert values.abs().max() < 5e-6
     assert gradient.abs().max() < 1e-5
     lit = reference.clone()
     lit[0, :, 3, 3] = 1 / 255

@@ -62,8 +62,11 @@ def _measured(
     said: Callable[[Geography], str],
     tells: Callable[[Geography], bool],
 ) -> Finding:
-    """Judge a claim about trained models, in each simulated geography that can tell."""
-    have = [one for one in evidence.geographies if set(needed) <= set(one.right)]
+    """Judge a claim about trained models, in each simulated geography that can tell.
+
+    Whether it can, θ₀ decides, whose answers are needed beside those of the models named.
+    """
+    have = [one for one in evidence.geographies if {"theta0", *needed} <= set(one.right)]
     if not have:
         return Finding(NOT_TESTABLE, note="a run of page 4.3, and what θ₀ answers there")
     able = [one for one in have if tells(one)]
@@ -101,7 +104,7 @@ def _smaller_slopes(other: str, evidence: Evidence) -> Finding:
 
     return _measured(
         evidence,
-        ["theta0", "Ours", other],
+        ["Ours", other],
         lambda one: [difference(one)],
         lambda one: _t(difference(one)),
         _biased,
@@ -125,7 +128,7 @@ def _magnitudes(evidence: Evidence) -> Finding:
         own = np.abs(one.betas("Ours"))
         return [mean(np.abs(one.betas(name)) - own) for name in trained(one)]
 
-    return _measured(evidence, ["theta0", "Ours"], differences, said, _biased)
+    return _measured(evidence, ["Ours"], differences, said, _biased)
 
 
 def _below_start(
@@ -137,7 +140,7 @@ def _below_start(
     """Judge whether something is smaller after training on ours than before."""
     return _measured(
         evidence,
-        _AROUND,
+        ["Ours"],
         lambda one: [mean(measure(one, "theta0") - measure(one, "Ours"))],
         said,
         tells,
