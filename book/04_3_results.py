@@ -533,7 +533,7 @@ glue("n_deals", len(deals))
 glue("first_deal", seed)
 glue(
     "flatter_deals",
-    sum(abs(own["Ours"].mean()) < abs(initial.beta) for own, initial in deals.values()),
+    int(sum(abs(own["Ours"].mean()) < abs(initial.beta) for own, initial in deals.values())),
 )
 glue("lower", lower)
 glue("higher", higher)
