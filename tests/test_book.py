@@ -174,7 +174,7 @@ def test_a_wrong_parameter_is_refused(project, given, message):
         ("size", "03_2_pieapp", 32, "size must be at least 64, got 32"),
         ("step_size", "03_2_pieapp", 0.0, "step_size must be above 0, got 0.0"),
         ("qualities", "03_2_pieapp", [], r"qualities must not be empty; such as \[90, 80"),
-        ("qualities", "03_2_pieapp", [90, 101], "qualities must be at least 1 and at most 100"),
+        ("qualities", "03_2_pieapp", [90, 96], "qualities must be at least 1 and at most 95"),
         ("bit_depths", "03_2_pieapp", [3, 3], "bit_depths must not hold a value twice"),
         ("confidences", "03_2_pieapp", [2.0], "confidences must hold two values at least"),
         ("confidences", "03_2_pieapp", [0.0, -1.0], "confidences must be at least 0, got -1.0"),
