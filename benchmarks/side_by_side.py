@@ -7,6 +7,7 @@ allocated, in this one, less what was there before.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -220,6 +221,15 @@ def own_peak(device: str) -> int:
         return 1024 * int(line.split()[1])
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used if sys.platform == "darwin" else 1024 * used
+
+
+def forget_peak(device: str) -> None:
+    """Begin the peak anew at what is held now; where a system cannot, the peak so far remains."""
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+        return
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def headline(record: dict[str, Any], what: str) -> None:

@@ -150,20 +150,20 @@ glue("tab_scaling", scaling_table(scaling), display=True)
 glue("scaling_size", scaling["options"]["size"])
 glue("scaling_batch", scaling["options"]["batch"])
 glue("scaling_ratio", scaling["cost_of_last_by_first"])
-most, last = list(scaling["measured"].items())[-1]
-added = last["data_bytes"] + last["grown_bytes"]
+least, *_, most = scaling["measured"]
+glue("scaling_least", int(least))
 glue("scaling_most", int(most))
-glue("scaling_added", added / 1e6)
-glue("scaling_times", added / last["data_bytes"])
+for key, n in {"least": least, "most": most}.items():
+    glue(f"scaling_{key}_work", scaling["measured"][n]["work_bytes"] / 1e6)
 
 # %% [markdown]
 # ```{glue:figure} tab_scaling
 # :name: "tab-scaling"
 #
-# **Table E25.** PGD (L₂) through `evaluate.run`, {glue:text}`scaling_size` × {glue:text}`scaling_size` pixels, {glue:text}`scaling_batch` at a time, each number of images in a process of its own. *Data*: the data set itself. *Grown*: what the memory grew by after a first batch, beside the data set.
+# **Table E25.** PGD (L₂) through `evaluate.run`, {glue:text}`scaling_size` × {glue:text}`scaling_size` pixels, {glue:text}`scaling_batch` at a time, each number of images in processes of its own. *Before*: memory of the process that has run one batch and holds the data set. *The run*: by how much the run raises its peak, where memory that is freed is given back.
 # ```
 #
-# An image of the largest set costs {glue:text}`scaling_ratio:.2f` times what one of the smallest does, so the cost grows with the number of images and not faster. Memory grows too, with the data set and by more than its size: with {glue:text}`scaling_most` images, to {glue:text}`scaling_added:.0f` MB more than after a first batch, {glue:text}`scaling_times:.1f` times the data set.
+# An image of the largest set costs {glue:text}`scaling_ratio:.2f` times what one of the smallest does: the cost grows with the number of images and not faster. The data set is held in memory as a whole, 12 bytes a pixel; beside it a run needs {glue:text}`scaling_least_work:.0f` MB for {glue:text}`scaling_least` images and {glue:text}`scaling_most_work:.0f` MB for {glue:text}`scaling_most`: a batch is held at a time.
 
 # %% [markdown]
 # ## What a GPU rounds

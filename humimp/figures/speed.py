@@ -105,8 +105,8 @@ def scaling_table(record: Mapping[str, Any]) -> Table:
     record
         What ``benchmarks/scaling.py`` writes.
     """
-    headings = ("Images", "s per image", "Peak (MB)", "Data (MB)", "Grown beside the data (MB)")
-    memory = ("peak_bytes", "data_bytes", "grown_bytes")
+    headings = ("Images", "s per image", "Before (MB)", "Data in it (MB)", "The run (MB)")
+    memory = ("before_bytes", "data_bytes", "work_bytes")
     rows = [
         (n, f"{one['seconds_median']:.4f}", *(f"{one[key] / 1e6:.0f}" for key in memory))
         for n, one in record["measured"].items()

@@ -39,9 +39,9 @@ def test_the_table_has_a_row_per_side_and_names_what_was_measured_once():
 
 
 def test_time_and_memory_have_a_row_for_each_number_of_images():
-    megabytes = {"peak_bytes": 9e8, "data_bytes": 5.2e6, "grown_bytes": 21e6}
+    megabytes = {"before_bytes": 9e8, "data_bytes": 5.2e6, "work_bytes": 21e6}
     one = {"seconds_median": 0.01552, **megabytes}
-    table = scaling_table({"measured": {"20": one, "100": one | {"peak_bytes": 8e8}}})
+    table = scaling_table({"measured": {"20": one, "100": one | {"before_bytes": 8e8}}})
     assert [cells for cells, _, _ in table.rows] == [
         ("20", "0.0155", "900", "5", "21"),
         ("100", "0.0155", "800", "5", "21"),
