@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from humimp import scoreboard
 from humimp.pages import Project
 from humimp.scoreboard import VERDICTS, show
-from humimp.scoreboard.__main__ import BEGIN, END, main, updated
+from humimp.scoreboard.__main__ import BEGIN, END, is_drawn, main, picture, updated
 from humimp.scoreboard.entry import Line
 
 ROOT = Path(__file__).parents[2]
@@ -40,8 +41,17 @@ def test_the_readme_has_the_scoreboard_of_the_committed_records(board):
     assert updated(README, show.markdown(board)) == README, "run python -m humimp.scoreboard"
 
 
+def test_the_readme_s_picture_is_that_of_the_committed_run():
+    drawn = picture(ROOT)
+    assert is_drawn(drawn, ROOT / "results" / "figure3.png"), "run python -m humimp.scoreboard"
+    said = re.search(r"enlarged and its change (\d+) times amplified", README)
+    assert int(said[1]) == drawn.info["amplify"]
+
+
 def test_the_command_writes_checks_and_says_what_is_missing(tmp_path, monkeypatch, board, capsys):
     monkeypatch.setattr(scoreboard, "scoreboard", lambda sources: board)
+    drawn = Image.new("RGB", (5, 5), "#0072B2")
+    monkeypatch.setattr("humimp.scoreboard.__main__.picture", lambda root: drawn)
     (tmp_path / "results").mkdir()
     readme = tmp_path / "README.md"
     readme.write_text("# HumImp\n")
@@ -54,6 +64,10 @@ def test_the_command_writes_checks_and_says_what_is_missing(tmp_path, monkeypatc
     assert main(["--check"], tmp_path) == 0
     assert re.fullmatch(r"before\n<!--.*-->\nafter\n", readme.read_text(), re.S)
     assert "STALE" not in readme.read_text()
+    capsys.readouterr()
+    Image.new("RGB", (5, 5)).save(tmp_path / "results" / "figure3.png")
+    assert main(["--check"], tmp_path) == 1
+    assert capsys.readouterr().out.startswith("results/figure3.png: the picture is out of date")
 
 
 def test_a_verdict_of_the_readme_is_one_that_the_records_give(board):
