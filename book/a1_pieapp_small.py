@@ -43,7 +43,6 @@ for key in ("parameters", "training_crops", "steps", "width", "hidden", "seed"):
     glue(key, about[key])
 glue("megabytes", about["bytes"] / 1e6)
 glue("minutes", about["cpu_seconds"] / 60)
-glue("sha256", about["sha256"])
 glue("commit", about["commit"][:7])
 for key, count in about["photographs"].items():
     glue(f"photographs_{key}", count)

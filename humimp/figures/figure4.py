@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.optimize import isotonic_regression
 
 from humimp import evaluate
 from humimp.figures import style
@@ -123,31 +124,14 @@ def apart(heights: Sequence[float], room: float, low: float, high: float) -> lis
         Heights in the same order from top to bottom, those of equal height in the order given.
         Names that must move stand around the mean of their heights.
     """
+    if not heights:
+        return []
     order = sorted(range(len(heights)), key=lambda k: (-heights[k], k))
     room = min(room, (high - low) / max(len(heights) - 1, 1))
-    blocks: list[list[float]] = []  # of mean height and number of names, from the top
-    for k in order:
-        blocks.append([heights[k], 1])
-        _keep(blocks[-1], room, low, high)
-        while len(blocks) > 1 and _overlap(blocks[-2], blocks[-1], room):
-            middle, count = blocks.pop()
-            above = blocks[-1]
-            above[0] = (above[0] * above[1] + middle * count) / (above[1] + count)
-            above[1] += count
-            _keep(above, room, low, high)
-    placed = [
-        middle + room * ((count - 1) / 2 - i) for middle, count in blocks for i in range(int(count))
-    ]
-    where = dict(zip(order, placed, strict=True))
+    # Below the k-th, k names want room: with that added, they need only not rise, and the nearest
+    # that do not, kept between the bounds, are the nearest of all.
+    taken = room * np.arange(len(heights))
+    fitted = isotonic_regression(np.array(heights)[order] + taken, increasing=False).x
+    placed = fitted.clip(low + taken[-1], high) - taken
+    where = dict(zip(order, placed.tolist(), strict=True))
     return [where[k] for k in range(len(heights))]
-
-
-def _keep(block: list[float], room: float, low: float, high: float) -> None:
-    """Keep a block of names between the bounds."""
-    half = room * (block[1] - 1) / 2
-    block[0] = min(max(block[0], low + half), high - half)
-
-
-def _overlap(above: list[float], below: list[float], room: float) -> bool:
-    """Whether two blocks of names are nearer than their names may be."""
-    return above[0] - below[0] < room * (above[1] + below[1]) / 2 - 1e-9
