@@ -16,6 +16,9 @@ https://github.com/jeromerony/adversarial-library, and name its folder with --ch
 imported from there as it is; visdom, with which it can draw its progress, is replaced by an empty
 module. Its LPIPS is another distance (no learned weights, not squared) and would be downloaded, so
 its ALMA is given ours.
+
+Those that do the same count as equal if both succeed equally often and the mean cost before the
+last step is within the tolerance; each image is in the record.
 """
 
 import argparse
@@ -29,12 +32,14 @@ from typing import Any
 import pandas as pd
 import torch
 from machine import peer
-from side_by_side import Task, begin, finish, parser, take_turns, times
+from side_by_side import Task, begin, finish, parser, take_turns, times, verdict
 from torch import Tensor, nn
 
 from humimp import attacks, classifiers, costs, datasets, distances, images, weights
 
 TIMED = ("ddn", "alma, L2", "alma, LPIPS")
+TOLERANCE = 0.05  # of the mean cost, before the last step, of those that do the same
+ALIKE = ("ddn", "alma, L2", "alma, 1 − SSIM", "alma, LPIPS")
 SOURCES = ("augmented_lagrangian.py", "decoupled_direction_norm.py")
 Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
 Cost = Callable[[Tensor, Tensor], Tensor]
@@ -176,6 +181,7 @@ def main() -> None:
     model = classifiers.load("mobilenet_v2").requires_grad_(False)
     record = begin(
         options,
+        tolerance=TOLERANCE,
         classifier="mobilenet_v2",
         checkpoints={
             name: weights.sha256(name)
@@ -187,6 +193,8 @@ def main() -> None:
             [f"adv_lib/attacks/{name}" for name in SOURCES],
         ),
         compared={},
+        agreement={},
+        equal=True,
     )
     tables = []
     timed = pairs(options.timed_steps, theirs)
@@ -210,6 +218,12 @@ def main() -> None:
             f"{before['mean_off']:+7.2%} {before['worst_off']:7.2%}",
             flush=True,
         )
+        if name in ALIKE:
+            record["agreement"][name] = before["mean_off"]
+            record["equal"] &= (
+                found["success"]["ours"] == found["success"]["theirs"]
+                and abs(before["mean_off"]) <= TOLERANCE
+            )
         if name in TIMED:
             record.setdefault("speed", {})[name] = taken = {
                 f"{name}, {side}": row for side, row in speed(options, model, timed[name]).items()
@@ -217,6 +231,7 @@ def main() -> None:
             ratio = taken[f"{name}, adv-lib"]["ratio_median_of_turns"]
             print(f"{'':25} adv-lib takes {ratio:.2f} times as long")
     finish(record, options, pd.concat(tables, ignore_index=True))
+    verdict(record)
 
 
 if __name__ == "__main__":

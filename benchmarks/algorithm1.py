@@ -146,7 +146,7 @@ def main() -> None:
     )
     made, seconds = take_turns(sides, len(given), options.device)
     record["measured"] = times(seconds, OURS, options.batch)
-    use(record["measured"], record, options.batch, sides)
+    use(record["measured"], record, options.batch, sides, alike=False)
     show(record["measured"])
     record["listing_takes"] = {
         name: statistics.median(

@@ -9,8 +9,9 @@ attacks on the same images measured: the network runs over the attacked images a
 """
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
-from typing import Any
 from unittest.mock import patch
 
 import piq
@@ -38,6 +39,7 @@ from humimp.rounding import rounding
 
 TOLERANCE = 1e-5  # of a value, which is of the order of 0.01 to 0.1
 OURS = "humimp"
+Measure = Callable[[Tensor, Tensor], Tensor]
 
 
 def arguments() -> argparse.Namespace:
@@ -49,8 +51,8 @@ def arguments() -> argparse.Namespace:
     return made.parse_args()
 
 
-def theirs() -> dict[str, nn.Module]:
-    """Build the authors' networks, while torchvision hands out checkpoints from this machine."""
+def theirs(name: str) -> nn.Module:
+    """Build an authors' network, while torchvision hands out checkpoints from this machine."""
 
     def backbone(network: str) -> SimpleNamespace:
         with torch.device("meta"):
@@ -66,40 +68,40 @@ def theirs() -> dict[str, nn.Module]:
     import lpips  # type: ignore[import-not-found]
     from DISTS_pytorch import DISTS_pt  # type: ignore[import-not-found]
 
-    with patch.object(lpips.pretrained_networks, "tv", models):
-        made = {net: lpips.LPIPS(net=net, verbose=False) for net in ("vgg", "alex")}
+    if name != "dists":
+        with patch.object(lpips.pretrained_networks, "tv", models):
+            made: nn.Module = lpips.LPIPS(net=name, verbose=False)
+        return made
     with patch.object(DISTS_pt, "models", models):
-        dists = DISTS_pt.DISTS(load_weights=False)
+        dists: nn.Module = DISTS_pt.DISTS(load_weights=False)
     dists.load_state_dict(torch.load(weights.path("dists"), weights_only=True), strict=False)
-    return {**made, "dists": dists}
+    return dists
 
 
-def by_piq() -> dict[str, Any]:
-    """Build piq's classes with these weights instead of its downloads."""
-    linear = weights.load("lpips_vgg")
-    lpips = piq.LPIPS.__new__(piq.LPIPS)
+def by_piq(name: str) -> nn.Module:
+    """Build a class of piq's with these weights instead of its downloads."""
+    if name == "vgg":
+        linear = weights.load("lpips_vgg")
+        made = piq.LPIPS.__new__(piq.LPIPS)
+        own = {
+            "weights": [linear[f"lin{number}.weight"] for number in range(5)],
+            "normalize_features": True,
+        }
+    else:
+        state = weights.load("dists")
+        total = state["alpha"].sum() + state["beta"].sum()
+        parts = (state[key] / total for key in ("alpha", "beta"))
+        made = piq.DISTS.__new__(piq.DISTS)
+        own = {
+            "weights": [piece for part in parts for piece in part.split(distances._CHANNELS, 1)],
+            "replace_pooling": True,
+            "allow_layers_weights_mismatch": True,
+        }
+    layers = distances._LAYERS["vgg"]
     piq.ContentLoss.__init__(
-        lpips,
-        distances._features("vgg"),
-        layers=distances._LAYERS["vgg"],
-        weights=[linear[f"lin{number}.weight"] for number in range(5)],
-        reduction="none",
-        normalize_features=True,
+        made, distances._features("vgg"), layers=layers, reduction="none", **own
     )
-    state = weights.load("dists")
-    total = state["alpha"].sum() + state["beta"].sum()
-    parts = (state[key] / total for key in ("alpha", "beta"))
-    dists = piq.DISTS.__new__(piq.DISTS)
-    piq.ContentLoss.__init__(
-        dists,
-        distances._features("vgg"),
-        layers=distances._LAYERS["vgg"],
-        weights=[piece for part in parts for piece in part.split(distances._CHANNELS, 1)],
-        replace_pooling=True,
-        reduction="none",
-        allow_layers_weights_mismatch=True,
-    )
-    return {"vgg": lpips, "dists": dists}
+    return made
 
 
 def pairs(options: argparse.Namespace) -> tuple[Tensor, Tensor]:
@@ -110,7 +112,7 @@ def pairs(options: argparse.Namespace) -> tuple[Tensor, Tensor]:
     return original.to(options.device), other.to(options.device)
 
 
-def known_reference(original: Tensor) -> Any:
+def known_reference(original: Tensor) -> Measure:
     """LPIPS with the features of the originals at hand, a few images at a time."""
     network = distances.LPIPSNetwork("vgg")
     count = max(1, distances._PIXELS["vgg"] // (original.shape[2] * original.shape[3]))
@@ -123,39 +125,41 @@ def known_reference(original: Tensor) -> Any:
     return measure
 
 
-def compared(options: argparse.Namespace, original: Tensor) -> dict[str, dict[str, Any]]:
-    """Give what is compared: distance, then name, to (original, images) → (N,)."""
-    authors, piqs = theirs(), by_piq()
-    for network in (*authors.values(), *piqs.values()):
-        network.to(options.device).requires_grad_(False)
+def compared(
+    options: argparse.Namespace, original: Tensor
+) -> dict[str, dict[str, Callable[[], Measure]]]:
+    """Give what is compared: distance, then name, to what makes (original, images) → (N,)."""
 
-    def one_by_one(measure: Any) -> Any:
+    def placed(network: nn.Module) -> nn.Module:
+        return network.to(options.device).requires_grad_(False)
+
+    def one_by_one(measure: Measure) -> Measure:
         def loop(original: Tensor, images: Tensor) -> Tensor:
             both = zip(original.split(1), images.split(1), strict=True)
             return torch.cat([measure(one, other).flatten() for one, other in both])
 
         return loop
 
-    def lpips(net: str) -> Any:
-        return lambda one, other: authors[net](one, other, normalize=True).flatten()
+    def lpips(net: str) -> Measure:
+        return partial(placed(theirs(net)), normalize=True)
 
-    found: dict[str, dict[str, Any]] = {
+    found: dict[str, dict[str, Callable[[], Measure]]] = {
         "LPIPS-VGG": {
-            OURS: distances.LPIPS("vgg"),
-            "lpips": lpips("vgg"),
-            "lpips, one image at a time": one_by_one(lpips("vgg")),
-            "piq": lambda one, other: piqs["vgg"](one, other),
-            "humimp, known reference": known_reference(original),
+            OURS: lambda: distances.LPIPS("vgg"),
+            "lpips": lambda: lpips("vgg"),
+            "lpips, one image at a time": lambda: one_by_one(lpips("vgg")),
+            "piq": lambda: placed(by_piq("vgg")),
+            "humimp, known reference": lambda: known_reference(original),
         },
-        "LPIPS-Alex": {OURS: distances.LPIPS("alex"), "lpips": lpips("alex")},
+        "LPIPS-Alex": {OURS: lambda: distances.LPIPS("alex"), "lpips": lambda: lpips("alex")},
         "DISTS": {
-            OURS: distances.DISTS(),
-            "dists-pytorch": authors["dists"],
-            "dists-pytorch, one image at a time": one_by_one(authors["dists"]),
+            OURS: distances.DISTS,
+            "dists-pytorch": lambda: placed(theirs("dists")),
+            "dists-pytorch, one image at a time": lambda: one_by_one(placed(theirs("dists"))),
         },
     }
     if options.size <= 256:
-        found["DISTS"]["piq"] = piqs["dists"]
+        found["DISTS"]["piq"] = lambda: placed(by_piq("dists"))
     return found
 
 
@@ -164,13 +168,14 @@ def main() -> None:
     record = begin(options, tolerance=TOLERANCE)
     original, images = pairs(options)
     with torch.no_grad():
-        sides: dict[str, dict[str, Task]] = {
-            distance: {
-                f"{distance}, {name}": (lambda turn, one=one: one(original, images).flatten())
-                for name, one in by.items()
+        sides: dict[str, dict[str, Task]] = {}
+        for distance, by in compared(options, original).items():
+            named = {f"{distance}, {name}": make for name, make in by.items()}
+            built = {name: make() for name, make in named.items() if options.only in (None, name)}
+            sides[distance] = {
+                name: (lambda turn, one=one: one(original, images).flatten())
+                for name, one in built.items()
             }
-            for distance, by in compared(options, original).items()
-        }
         if options.only:
             alone({name: task for one in sides.values() for name, task in one.items()}, options)
             return

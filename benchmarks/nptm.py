@@ -13,6 +13,9 @@ imported from there as it is. Its requirements robustness and advex-uar and its 
 sets, which attacks do not use, are replaced by empty modules; its AlexNet gets the weights of
 humimp.weights instead of a download, and is handed over as an object, which also keeps it from
 moving to a GPU by itself.
+
+They count as equal if both succeed on the same images and the mean of each distance is within the
+tolerance, which is wider in float32; each image is in the record.
 """
 
 import argparse
@@ -20,7 +23,7 @@ import contextlib
 import io
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -30,7 +33,7 @@ import pandas as pd
 import torch
 import torchvision
 from machine import peer
-from side_by_side import begin, finish, parser
+from side_by_side import begin, default, finish, parser, verdict
 from torch import Tensor, nn
 
 from humimp import attacks, classifiers, datasets, distances, features, weights
@@ -51,6 +54,7 @@ SOURCES = ("perceptual_attacks.py", "distances.py", "models.py", "utilities.py")
 DISTANCES = ("l2", "nptm", "lpips_alex", "lpips_vgg")
 PROJECTIONS = {"newton": "newtons", "bisection": "bisection"}  # our names, theirs
 Attack = Callable[[Tensor, Tensor, int], Tensor]
+TOLERANCE = {"float32": 0.02, "float64": 1e-6}  # of the mean of each distance
 
 
 def arguments() -> argparse.Namespace:
@@ -122,17 +126,6 @@ def pair(
     return ours, published
 
 
-@contextlib.contextmanager
-def precision(dtype: torch.dtype) -> Iterator[None]:
-    """Let new tensors have this precision, as the authors' code needs."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
-
-
 def turns(
     options: argparse.Namespace,
     model: nn.Module,
@@ -152,7 +145,7 @@ def turns(
         made = {}
         for who in ("ours", "theirs") if index % 2 else ("theirs", "ours"):
             start = time.perf_counter()
-            with precision(dtype):
+            with default(dtype):
                 made[who] = both[who == "theirs"](image, label, options.seed + index)
             row[f"seconds_{who}"] = time.perf_counter() - start
         for who, got in made.items():
@@ -198,6 +191,7 @@ def main() -> None:
         theirs = authors(options.checkout)
     record = begin(
         options,
+        tolerance=TOLERANCE,
         classifier="mobilenet_v2",
         features=repr(phi),
         checkpoints={name: weights.sha256(name) for name in ("mobilenet_v2", "alexnet_features")},
@@ -207,6 +201,8 @@ def main() -> None:
             [f"perceptual_advex/{name}" for name in SOURCES],
         ),
         compared={},
+        agreement={},
+        equal=True,
     )
     tables = []
     print(f"{'':23} {'success':>9}  {'':10} {'ours':>9} {'theirs':>9} {'mean':>7} {'worst':>7}")
@@ -225,6 +221,11 @@ def main() -> None:
         rows.insert(0, "attack", name)
         tables.append(rows)
         record["compared"][name] = found = compare(rows)
+        off = {measure: found[measure]["mean_off"] for measure in DISTANCES}
+        record["agreement"][name] = off
+        record["equal"] &= (
+            not found["success_differs"] and max(map(abs, off.values())) <= TOLERANCE[word]
+        )
         success = f"{found['success_ours']}/{found['success_theirs']}/{len(rows)}"
         for place, measure in enumerate(DISTANCES):
             row = found[measure]
@@ -239,6 +240,7 @@ def main() -> None:
             flush=True,
         )
     finish(record, options, pd.concat(tables, ignore_index=True))
+    verdict(record)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ goes on with the others; the two peers know no early stop, so they take every st
 hand" is what a user can do about it: torchattacks called for one step at a time with the images
 that are not done.
 
-A turn is a batch of images. Then the same number of steps, without a stop, is timed for all: what
-a step costs. "as it comes" is torchattacks on the classifier as torchvision loads it.
+A turn is a batch of images. Then the same number of steps, without a stop, is timed for all: what a
+step costs. (foolbox asks the classifier once more about what it returns.) "as it comes" is
+torchattacks on the classifier as torchvision loads it.
 
 Checked in the same run: all succeed on the same number of images; and, for a few, the image that
 each peer is first wrong about, seen at the classifier's door, is the one that ours returns, and
@@ -241,7 +242,8 @@ def main() -> None:
     headline(record, f"PGD (L2), {options.images} images of {options.size}, {options.steps} steps")
     made, seconds = take_turns(sides, len(given), options.device)
     record["early_stop"] = times(seconds, OURS, options.batch)
-    use(record["early_stop"], record, options.batch, sides, OURS, "torchattacks", "foolbox")
+    peers = "torchattacks", "foolbox"
+    use(record["early_stop"], record, options.batch, sides, OURS, *peers, alike=False)
     show(record["early_stop"])
     _, seconds = take_turns(equal, options.repeats, options.device)
     rows = times(seconds, f"{OURS}, equal steps", options.batch * options.equal_steps)

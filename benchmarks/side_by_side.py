@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -196,10 +196,12 @@ def use(
     items: int,
     sides: dict[str, Task],
     *names: str,
+    alike: bool = True,
 ) -> None:
     """Add peak memory and arithmetic of the first turn to the named sides, or to all.
 
-    Their share of the machine's rate is that of the rate in the precision that ends their name.
+    Their share of the machine's rate is that of the rate in the precision that ends their name,
+    over the median of the turns, or, if these are not ``alike``, over the first.
     """
     device, rates = record["options"]["device"], record["matmul_per_second_in"]
     for name in names or rows:
@@ -208,7 +210,8 @@ def use(
         row["peak_bytes"] = found["peak_bytes"]
         row["operations"] = found["operations"] / items
         rate = rates.get(name.rpartition(", ")[2], record["matmul_per_second"])
-        row["share_of_matmul"] = row["operations"] / row["seconds"][0] / rate
+        taken = row["seconds_median"] if alike else row["seconds"][0]
+        row["share_of_matmul"] = row["operations"] / taken / rate
 
 
 def own_peak(device: str) -> int:
@@ -259,6 +262,17 @@ def verdict(record: dict[str, Any]) -> None:
     print("results:", json.dumps(record["agreement"], ensure_ascii=False))
     if not record["equal"]:
         sys.exit("the results differ by more than the tolerance: these times do not count")
+
+
+@contextlib.contextmanager
+def default(dtype: torch.dtype) -> Iterator[None]:
+    """Make this PyTorch's default precision for a while, as some peers' code needs."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def crops(n: int, size: int) -> tuple[Tensor, list[str]]:
