@@ -865,6 +865,18 @@ def test_t_power_has_the_degrees_of_freedom_of_few_pairs() -> None:
         assert rows["rate"].tolist() == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("count", [3, 5])
+def test_a_scatter_that_is_only_rounding_is_none(count: int) -> None:
+    """The mean of three equal numbers, for example, is not always that number."""
+    generator = np.random.default_rng(4)
+    ours, other = generator.normal(0.02, 0.01, (2, count))
+    table = fairness.t_power(ours, other, [1000], size=5000)
+    chosen = np.random.default_rng(0).integers(count, size=(5000, count))
+    scatters = np.ptp(chosen, axis=1) > 0
+    assert not scatters.all()
+    assert table["rate"].tolist() == [pytest.approx(scatters.mean(), abs=1e-12)] * 3
+
+
 def test_a_draw_without_scatter_is_no_rejection() -> None:
     table = fairness.t_power([0.1, 0.2], [0.3, 0.1], [0, 5], size=400)
     rates = table.set_index(["test", "difference"])["rate"]
