@@ -959,8 +959,9 @@ def f_power(
     Raises
     ------
     ValueError
-        If ``accuracy`` is not in [0, 1]; if a country's would leave [0, 1], naming the largest
-        slope that fits; if there are fewer than three countries, or they all have the same income.
+        If ``accuracy`` is not in [0, 1]; if a country's would leave [0, 1], naming the first slope
+        with which it does, and up to where all slopes fit, rising or falling; if there are fewer
+        than three countries, or they all have the same income.
     """
     if not 0 <= accuracy <= 1:
         raise ValueError(
@@ -971,11 +972,12 @@ def f_power(
     away = g - n @ g / n.sum()
     tried = np.atleast_1d(np.asarray(betas, dtype=float))
     truth = accuracy + tried[:, None] * away
-    if not ((truth >= 0) & (truth <= 1)).all():
+    fits = ((truth >= 0) & (truth <= 1)).all(1)
+    if not fits.all():
         most = min(accuracy, 1 - accuracy) / np.abs(away).max()
         raise ValueError(
-            f"betas: with {tried[np.abs(tried).argmax()]:g} a country's accuracy leaves [0, 1]; at "
-            f"a mean accuracy of {accuracy:g} every slope up to {most:.3g} is possible"
+            f"betas: with {tried[~fits][0]:g} a country's accuracy leaves [0, 1]; at a mean "
+            f"accuracy of {accuracy:g} every slope up to {most:.3g} is possible, of either sign"
         )
     critical = stats.f.isf(paper.SIGNIFICANCE, 1, len(n) - 2)
     generator = np.random.default_rng(seed)

@@ -812,6 +812,10 @@ def test_f_power_refuses() -> None:
     frame = fairness.simulated_countries(300)
     with pytest.raises(ValueError, match=r"with -0.5 a country's .* every slope up to 0.0\d+ is"):
         fairness.f_power(frame, [0, -0.5, 0.1], accuracy=0.9)
+    # The poorest country is further from the mean than the richest.
+    fairness.f_power(frame, [0.04], accuracy=0.9, size=1)
+    with pytest.raises(ValueError, match=r"with -0.035 a .* up to 0.0\d+ is possible, of either"):
+        fairness.f_power(frame, [0.04, -0.035], accuracy=0.9)
     with pytest.raises(ValueError, match="size: expected a whole number ≥ 1, got 0"):
         fairness.f_power(frame, [0], accuracy=0.9, size=0)
     with pytest.raises(ValueError, match="a line needs at least three, got 2"):
