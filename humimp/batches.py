@@ -246,7 +246,8 @@ def attack(plan: Plan, batch: Batch) -> Done:
             columns[name] = [count if one else float("nan") for one in correct.tolist()]
         for name, defense in plan.defenses.items():
             defended = _defended(name, defense, attacked)
-            logits = _logits(model, defended, labels, batch.ids, f"the images after {name}")
+            with rounding():
+                logits = _logits(model, defended, labels, batch.ids, f"the images after {name}")
             columns[f"under_{name}"] = logits.argmax(1)
     plain = {key: v.tolist() if isinstance(v, Tensor) else v for key, v in columns.items()}
     return Done(pd.DataFrame(plain), files, device_name(where))

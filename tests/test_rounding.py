@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from humimp import attacks, distances, runs
+from humimp import attacks, distances, evaluate, runs
 from humimp.rounding import in_full, reproducible, rounding
 
 
@@ -118,6 +118,31 @@ def test_attacks_that_search_the_boundary_or_take_finite_differences_compute_in_
     attack(model, torch.full((2, 3, 8, 8), 0.7), torch.zeros(2, dtype=torch.int64), **more)
     assert set(asked) == {"ieee"}
     assert runs.describe(attack) == f"humimp.attacks.{name}.{name}"
+
+
+class Watched(torch.nn.Module):
+    """Two classes; it notes how a GPU would round while it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked: list[tuple[str, str]] = []
+        self.eval()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self._asked.append(switches())
+        bright = x.mean((1, 2, 3))
+        return 10 * torch.stack([bright, 1 - bright], 1)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_success_is_asked_in_full_of_originals_attacked_and_defended_images(tmp_path):
+    def untouched(model, images, labels):
+        return images
+
+    model = Watched()
+    data = torch.full((2, 3, 8, 8), 0.8), torch.zeros(2, dtype=torch.int64), ["a", "b"]
+    evaluate.run(untouched, model, data, out=tmp_path, defenses={"same": torch.clone})
+    assert model._asked == [("ieee", "ieee")] * 3
 
 
 @pytest.mark.parametrize("measure", [distances.LPIPS("alex"), distances.DISTS()])
