@@ -397,9 +397,27 @@ def to_parquet(records: pd.DataFrame) -> bytes:
 
 
 def from_parquet(data: bytes) -> pd.DataFrame:
-    """Read records back; a flipped bit is an error."""
+    """Read records back.
+
+    Parameters
+    ----------
+    data
+        From `to_parquet`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The records. Pages have a checksum, the file's footer has none: if a bit of that is flipped,
+        columns may have another name or type, or rows be missing, which is for the caller to see.
+
+    Raises
+    ------
+    ValueError, OSError, pyarrow.ArrowException
+        If a bit is flipped in what the columns hold, or what is left cannot be read.
+    """
     file = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True)
-    return cast(pd.DataFrame, file.read().to_pandas())
+    # What pandas notes in the footer is not needed, and leads to odd errors where it is damaged.
+    return cast(pd.DataFrame, file.read().to_pandas(ignore_metadata=True))
 
 
 # -------------------------------------------------------------------------- what identifies it

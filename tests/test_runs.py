@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from torch import nn
@@ -330,18 +331,21 @@ def test_records_survive_parquet_exactly_and_always_give_the_same_bytes() -> Non
 
 
 def test_a_flipped_bit_in_what_records_hold_is_an_error() -> None:
-    """Of every byte before the footer, which says what the columns are."""
+    """Of every byte; in the footer, which says what the columns are, a bit may change just that."""
     values = np.random.default_rng(0).random(9)
     records = pd.DataFrame({"id": [f"image-{k}" for k in range(9)], "l1": values})
     data = runs.to_parquet(records)
-    for place in range(len(data) - 8 - int.from_bytes(data[-8:-4], "little")):
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    for place in range(len(data)):
         flipped = bytearray(data)
         flipped[place] ^= 1
         try:
             found = runs.from_parquet(bytes(flipped))
-        except (OSError, ValueError):
+        except (OSError, ValueError, pa.ArrowException):
             continue
-        pd.testing.assert_frame_equal(found, records)  # that byte decides nothing
+        same = list(found) == list(records) and (found.dtypes == records.dtypes).all()
+        if place < footer or (same and len(found) == len(records)):
+            pd.testing.assert_frame_equal(found, records)  # that byte decides nothing
 
 
 class Shifted(nn.Module):
