@@ -257,7 +257,7 @@ def table(records: pd.DataFrame) -> pd.DataFrame:
         - ``images``: how many there are; ``n``: how many of them are classified correctly when
           clean, which are the ones attacked;
         - ``success_rate``: in percent, the number of attacked images whose labels change from
-          correct to incorrect, divided by ``n`` (Section 3.2);
+          correct to incorrect, divided by ``n`` (Section 3.2); NaN where that is 0;
         - each measure: the mean over the images on which the attack succeeded, NaN if there are
           none. LPIPS, DISTS and saliency are multiplied by 1000;
         - ``forwards``, ``backwards``: mean passes through the model per attacked image.
@@ -358,7 +358,8 @@ def curves(records: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         A row per attack, defence and level, in order of appearance: ``attack``; ``defense``, the
         column's name without its level; ``level``, NaN for a defence without; ``success_rate`` in
-        percent; ``n``, the number of images that it is a share of.
+        percent, NaN where no image was correct; ``n``, the number of images that it is a share of.
+        Defences that an attack was run without are left out.
 
     Raises
     ------
@@ -371,7 +372,7 @@ def curves(records: pd.DataFrame) -> pd.DataFrame:
     for name, group in records.groupby("attack", sort=False):
         attacked = group[group["correct"]]
         for column in under:
-            if attacked[column].isna().any():
+            if group[column].isna().any():
                 continue  # this attack was run without this defence
             defense, level = _level(column.removeprefix("under_"))
             wrong = attacked[column] != attacked["label"]

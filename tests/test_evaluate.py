@@ -1107,6 +1107,19 @@ def test_curves_leave_out_defences_that_an_attack_was_run_without() -> None:
     assert curves.groupby("attack").size().to_dict() == {"first": 3, "second": 1}
 
 
+def test_a_rate_of_no_image_is_unknown() -> None:
+    records = records_by_hand()
+    wrong = records[records["attack"] == "second"].assign(clean=0, correct=False)
+    wrong["under_blur"] = np.nan  # run without this defence
+    found = pd.concat([records[records["attack"] == "first"], wrong])
+    assert evaluate.table(found)["n"].to_dict() == {"first": 3, "second": 0}
+    assert evaluate.table(found)["success_rate"].isna().tolist() == [False, True]
+    second = evaluate.curves(found).query("attack == 'second'")
+    assert second["level"].tolist() == [90, 30]
+    assert second["success_rate"].isna().all()
+    assert second["n"].tolist() == [0, 0]
+
+
 @pytest.mark.parametrize("summary", [evaluate.table, evaluate.errors, evaluate.curves])
 def test_something_else_than_records_is_refused(summary: Any) -> None:
     with pytest.raises(ValueError, match=r"records: the columns success, margin are missing; pass"):
