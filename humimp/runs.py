@@ -638,7 +638,10 @@ def _whole(thing: Any, forms: bool, above: tuple[Any, ...]) -> Any:
         return _describe(part, forms, above)
 
     if isinstance(thing, Mapping):
-        return {str(key): inside(value) for key, value in thing.items()}
+        if all(isinstance(key, str) for key in thing):
+            return {str(key): inside(value) for key, value in thing.items()}
+        pairs = ([inside(key), inside(value)] for key, value in thing.items())
+        return {_kind(thing): sorted(pairs, key=json.dumps)}
     if isinstance(thing, list | tuple):
         return [inside(value) for value in thing]
     if isinstance(thing, set | frozenset):

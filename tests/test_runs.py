@@ -71,6 +71,8 @@ def nested(k: int) -> Any:
         (*[lambda x, k=k: x for k in range(2)],),
         (scaled(1), scaled(2)),
         ([1, {"a": 2}], [1, {"a": 3}]),
+        ({1: "a"}, {"1": "a"}),
+        ({1: "a", "1": "b"}, {1: "c", "1": "b"}),
         ("truncate", None),
         (np.int64(1), np.int64(100)),
         (np.float32(0.1), np.float32(0.2)),
@@ -118,6 +120,7 @@ def test_options_are_told_apart_by_what_they_are(one: Any, other: Any) -> None:
 
 def test_equal_objects_are_described_alike() -> None:
     assert runs.describe(Cost(7)) == runs.describe(Cost(7))
+    assert runs.describe({1: Cost(7), "a": 2}) == runs.describe({"a": 2, 1: Cost(7)})
 
 
 def test_an_object_that_holds_a_function_is_no_partial() -> None:
@@ -139,6 +142,7 @@ def test_an_object_that_holds_a_function_is_no_partial() -> None:
         (np.str_("round"), "round"),
         (Path("a/b"), "a/b"),
         ((1, 2), [1, 2]),
+        ({"1": 2, "a": {}}, {"1": 2, "a": {}}),
     ],
 )
 def test_what_behaves_as_a_plain_value_is_described_as_one(given: Any, plain: Any) -> None:
