@@ -170,9 +170,24 @@ class Saliency:
         return found
 
     def map(self, images: Tensor) -> Tensor:
-        """Return each image's saliency map, shape (N, H, W), from 0 to 1.
+        """Return each image's saliency map.
 
-        A map reaches both 0 and 1 before it is resized, also where nothing in the image stands out.
+        Parameters
+        ----------
+        images
+            Shape (N, C, H, W), C = 1 or 3, values in [0, 1].
+
+        Returns
+        -------
+        Tensor
+            Shape (N, H, W), from 0 to 1, without gradient, in the images' dtype and on their
+            device. Before it is resized, a map reaches both 0 and 1, also where nothing in the
+            image stands out; one that is the same everywhere is 0.
+
+        Raises
+        ------
+        ValueError
+            For bad images, see `humimp.checks`.
         """
         checks.images(images)
         return self._map(images).to(images)

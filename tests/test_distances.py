@@ -359,6 +359,9 @@ def test_saliency_keeps_dtype_and_takes_grey_and_flat_images(green, pairs):
     assert torch.equal(saliency(x, x.clone()), torch.zeros(2))
     black = torch.zeros(1, 3, 30, 40)
     assert torch.equal(saliency.map(black), torch.zeros(1, 30, 40))
+    found = saliency.map(x.double().requires_grad_())
+    assert (found.dtype, found.requires_grad) == (torch.float64, False)
+    assert torch.equal(found.float(), saliency.map(x))
     assert green.calls > 0
 
 
