@@ -1121,6 +1121,12 @@ def test_a_rate_of_no_image_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("summary", [evaluate.table, evaluate.errors, evaluate.curves])
+def test_attacks_come_in_order_of_appearance(summary: Any) -> None:
+    records = records_by_hand().replace({"attack": {"first": "zeroth"}})
+    assert summary(records).reset_index()["attack"].unique().tolist() == ["zeroth", "second"]
+
+
+@pytest.mark.parametrize("summary", [evaluate.table, evaluate.errors, evaluate.curves])
 def test_something_else_than_records_is_refused(summary: Any) -> None:
     with pytest.raises(ValueError, match=r"records: the columns success, margin are missing; pass"):
         summary(records_by_hand().drop(columns=["success", "margin"]))

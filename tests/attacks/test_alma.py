@@ -130,6 +130,16 @@ def test_a_first_step_that_cannot_cost_as_much_ends():
     assert ((x[0] - rate[0] * gradient[0]).clamp(0, 1) == 0).all()
 
 
+def test_a_first_step_above_1_is_as_exact():
+    """Twenty halvings start from 2 and 4, and for the other image from 0 and 1."""
+    x = torch.full((2, 1, 1, 2), 0.9, dtype=torch.float64)
+    gradient = torch.tensor([1.0, 0.1], dtype=torch.float64).expand_as(x)
+    scale = torch.tensor([1.0, 11.0], dtype=torch.float64)
+    rate = _first_rate(lambda z: scale * (x - z)[:, 0, 0, 1], x, gradient, 0.33)
+    assert abs(float(rate[0]) - 3.3) <= 2**-20
+    assert abs(float(rate[1]) - 0.3) <= 2**-21
+
+
 class Hyperplane:
     """Four classes, of which two are far off; the others meet at a known distance from grey."""
 

@@ -118,6 +118,18 @@ def test_a_target_is_reached():
     assert (model(got).argmax(1) == y).all()
 
 
+@pytest.mark.parametrize("bound", [1e-3, 1.0])
+@pytest.mark.parametrize("who", ["model", "features"])
+def test_a_gradient_that_one_of_two_terms_lost_is_missed_at_the_first_step(who, bound):
+    """Within the bound the features' term is 0, and beyond it the sum has a gradient."""
+    lossy, whole, x = network(seed=1), network(), pictures(2)
+    given = {"model": whole, "features": bent(columns=108)}
+    given[who] = lambda z: lossy(z.detach())
+    labels = given["model"](x).argmax(1)
+    with pytest.raises(ValueError, match=rf"{who}: .* carry no gradient"):
+        attacks.lpa(images=x, labels=labels, bound=bound, steps=1, searches=1, **given)
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [

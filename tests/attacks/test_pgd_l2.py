@@ -161,6 +161,15 @@ def test_every_image_is_fooled_and_stays_8_bit(dtype):
     assert torch.equal(images.validate(got, "round"), got)
 
 
+def test_images_with_a_gradient_of_their_own_are_attacked_without_it():
+    model, plain = network(), pictures(3)
+    y, x = model(plain).argmax(1), plain.clone().requires_grad_()
+    got = attacks.pgd_l2(model, x, y, steps=3)
+    assert torch.equal(got, attacks.pgd_l2(model, plain, y, steps=3))
+    assert not got.requires_grad
+    assert x.grad is None
+
+
 def test_no_attack_returns_a_copy():
     x, y = pictures(2), torch.tensor([0, 1])
     got = attacks.no_attack(network(), x, y)

@@ -527,6 +527,15 @@ def test_bad_input_is_named(attack, change, match):
         attack(**given)
 
 
+def test_finite_differences_are_taken_over_a_thousandth():
+    model, x = network(), pictures(2)
+    y = model(x).argmax(1)
+    options = {"features": PHI, "steps": 2, "validate": "none"}
+    got = ppgd(model, x, y, **options)
+    assert torch.equal(got, ppgd(model, x, y, h=1e-3, **options))
+    assert not torch.equal(got, ppgd(model, x, y, h=2e-3, **options))
+
+
 def test_bad_cg_steps_are_named():
     model, x = network(), pictures(2)
     with pytest.raises(ValueError, match=r"cg_steps: expected a whole number ≥ 1, got 0"):
