@@ -243,6 +243,7 @@ class Changed:
         checks.model(model)
         self.model = model
 
+    @in_full
     def __call__(self, original: Tensor, images: Tensor) -> Tensor:
         """Return 1 for each image whose answer changes, else 0, shape (N,)."""
         checks.pair(original, images)

@@ -152,3 +152,14 @@ def test_learned_distances_are_measured_in_full(measure, monkeypatch):
     monkeypatch.setattr(distances, "_in_parts", lambda *_: asked.append(switches()[0]))
     measure(*torch.rand(2, 1, 3, 32, 32))
     assert asked == ["ieee"]
+
+
+@pytest.mark.usefixtures("gpu")
+def test_another_network_is_asked_in_full():
+    class Watched(torch.nn.Flatten):
+        def forward(self, images):
+            assert switches() == ("ieee", "ieee")
+            return super().forward(images)
+
+    x = torch.linspace(0, 1, 48).view(1, 3, 4, 4)
+    assert distances.Changed(Watched().eval())(x, x.flip(1)).tolist() == [1]
