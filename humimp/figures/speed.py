@@ -23,7 +23,7 @@ class Side(NamedTuple):
     ratio
         How many times as long as ours it takes, the median over turns.
     seconds
-        Per image, the median over turns.
+        Per item, such as an image, the median over turns.
     peak
         Memory of a process that does only this at its highest, in bytes; None if not measured.
     share
@@ -81,7 +81,7 @@ def sides_table(found: Sequence[tuple[str, Side]]) -> Table:
     found
         What was measured, and the side. The name of the former is printed once.
     """
-    headings = ("Measured", "Side", "s per image", "Ratio", "Peak (MB)", "Share of peak rate (%)")
+    headings = ("Measured", "Side", "s per item", "Ratio", "Peak (MB)", "Share of product’s rate (%)")
     rows = []
     before = ""
     for what, side in found:
