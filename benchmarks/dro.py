@@ -1,12 +1,12 @@
 """Algorithms 2 and 3 as they are listed, one image and one model at a time, and as humimp has them.
 
 On digits with a simulated geography. Both are listed as plain loops with torch.optim.SGD, but for
-the scale of the weights: in the listings a step grows with the number of attacks, here it is α on
-average, as humimp has it. Algorithm 2 attacks with PGD (L2). Algorithm 3 trains in batches with one
-model after the other, and in batches with all models together. Models that are trained together
-must predict what they predict when trained alone. A batch takes one step where the listing takes
-one for each image, so beside the listings only the distances of the attacks and the accuracy of the
-models can agree, and must.
+the scale of the weights (in the listings a step grows with the number of attacks, here it is α on
+average, as humimp has it) and the draws, which are humimp's, so that chance differs in neither.
+Algorithm 2 attacks with PGD (L2). Algorithm 3 trains in batches with one model after the other, and
+in batches with all models together. Models that are trained together must predict what they predict
+when trained alone. A batch takes one step where the listing takes one for each image, so beside the
+listings only the distances of the attacks and the accuracy of the models can agree, and must.
 """
 
 import argparse
@@ -67,16 +67,15 @@ def listing_2(
     rounds: int,
     seed: int,
 ) -> dro.RobustDataset:
-    """Algorithm 2 as listed, but for the weights' scale: the steps' mean is α."""
+    """Algorithm 2 as listed, with humimp's draws and the scale of its weights: steps' mean is α."""
     model = copy.deepcopy(model).requires_grad_(True)
     optimizer = torch.optim.SGD(model.parameters(), lr=alpha)
-    generator = torch.Generator().manual_seed(seed)
     n = len(images)
     pool = [(images[i : i + 1], labels[i : i + 1], 1.0, i, 0) for i in range(n)]  # origin, round
     for k in range(1, rounds + 1):
-        weights = torch.tensor([weight for _, _, weight, _, _ in pool])
+        weights = torch.tensor([weight for _, _, weight, _, _ in pool], dtype=torch.float64)
         average = float(weights.square().sum() / weights.sum())
-        drawn = torch.multinomial(weights, n, True, generator=generator)
+        drawn = dro._draw(weights, n, 2, seed, k)
         for i, j in enumerate(drawn.tolist(), start=1):
             x, y, weight, origin, _ = pool[j]
             optimizer.zero_grad()
@@ -92,13 +91,12 @@ def listing_2(
 def listing_3(
     model: nn.Module, robust: dro.RobustDataset, alpha: float, passes: int, seed: int
 ) -> nn.Module:
-    """Algorithm 3 as listed, but for the weights' scale: the steps' mean is α."""
+    """Algorithm 3 as listed, with humimp's draws and the scale of its weights: steps' mean is α."""
     model = copy.deepcopy(model).requires_grad_(True)
     scaled = robust.weights / (robust.weights.square().sum() / robust.weights.sum())
     optimizer = torch.optim.SGD(model.parameters(), lr=alpha)
-    generator = torch.Generator().manual_seed(seed)
     count = passes * len(robust.weights)
-    drawn = torch.multinomial(robust.weights, count, True, generator=generator)
+    drawn = dro._draw(robust.weights, count, 3, seed)
     for j in drawn.tolist():
         optimizer.zero_grad()
         loss = F.cross_entropy(model(robust.images[j : j + 1]), robust.labels[j : j + 1])

@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from pieapp import network
 from side_by_side import ROOT, Arithmetic, begin, clock, finish, parser
 from torch import nn
 
 from humimp import attacks, classifiers, costs, datasets, defenses, distances, features, pieapp
 from humimp import images as pictures
+from humimp.pages import Project
 
 PAGE = "03_2_pieapp"
 SOURCES = {"photographs": datasets.photographs, "imagenet1000": datasets.imagenet1000}
@@ -48,10 +48,9 @@ def arguments() -> argparse.Namespace:
 
 
 def page(profile: str, name: str = PAGE) -> dict[str, Any]:
-    """Read the parameters of a page, the laptop's where the profile has none."""
-    folder = ROOT / "book" / "profiles"
-    both = (yaml.safe_load((folder / f"{name}.yml").read_text()) for name in ("laptop", profile))
-    return {key: value for one in both for key, value in one.get(name, {}).items()}
+    """Read the parameters of a page, its defaults where the profile has none."""
+    project = Project(ROOT)
+    return dict(project.page(name).defaults) | project.profile(profile).get(name, {})
 
 
 def measured(options: argparse.Namespace, given: dict[str, Any]) -> int:

@@ -81,7 +81,14 @@ def sides_table(found: Sequence[tuple[str, Side]]) -> Table:
     found
         What was measured, and the side. The name of the former is printed once.
     """
-    headings = ("Measured", "Side", "s per item", "Ratio", "Peak (MB)", "Share of product’s rate (%)")
+    headings = (
+        "Measured",
+        "Side",
+        "s per item",
+        "Ratio",
+        "Peak (MB)",
+        "Share of product’s rate (%)",
+    )
     rows = []
     before = ""
     for what, side in found:
