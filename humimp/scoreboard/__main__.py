@@ -42,16 +42,16 @@ def picture(root: Path) -> Image.Image:
 
     Raises
     ------
-    ValueError
-        If an attacked image or its record is not there.
+    ValueError, OSError
+        If an attacked image or its run is not there.
     """
     run = pages.Project(root).page("03_2_pieapp").reference
+    shown = {t: images.load(run / slug / "images" / f"{SHOWN}.png") for t, slug in RUNS.items()}
     names = datasets.class_names()
     answers = {
         title: evaluate.load(run / slug).set_index("id")["predicted"][SHOWN]
         for title, slug in RUNS.items()
     }
-    shown = {t: images.load(run / slug / "images" / f"{SHOWN}.png") for t, slug in RUNS.items()}
     return figure3([shown], [{title: names[answer] for title, answer in answers.items()}])
 
 
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = pages.PACKAGE.pare
     board = scoreboard.scoreboard(scoreboard.reference(root))
     try:
         wanted, drawn = updated(text, show.markdown(board)), picture(root)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
     stale = ["README.md: the scoreboard"] if wanted != text else []

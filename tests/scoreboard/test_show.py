@@ -48,6 +48,18 @@ def test_the_readme_s_picture_is_that_of_the_committed_run():
     assert int(said[1]) == drawn.info["amplify"]
 
 
+def test_a_picture_that_cannot_be_drawn_is_an_error(tmp_path, monkeypatch, board, capsys):
+    monkeypatch.setattr(scoreboard, "scoreboard", lambda sources: board)
+    for folder in ("book", "results"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "book" / "03_2_pieapp.py").write_text("")
+    (tmp_path / "_toc.yml").write_text("root: 03_2_pieapp\n")
+    (tmp_path / "README.md").write_text(f"{BEGIN}\nSTALE\n{END}\n")
+    assert main([], tmp_path) == 2
+    assert "imagenet_00.png" in capsys.readouterr().err
+    assert "STALE" in (tmp_path / "README.md").read_text()
+
+
 def test_the_command_writes_checks_and_says_what_is_missing(tmp_path, monkeypatch, board, capsys):
     monkeypatch.setattr(scoreboard, "scoreboard", lambda sources: board)
     drawn = Image.new("RGB", (5, 5), "#0072B2")
