@@ -1,5 +1,6 @@
 """Speed, side by side: what the benchmarks' records say, and one dot for each comparison."""
 
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -29,6 +30,8 @@ class Side(NamedTuple):
     share
         Of the machine's rate in a matrix product, the share that its arithmetic reaches; None if
         not measured.
+    turns
+        The ratio of each turn; the median alone where the record has no turns.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Side(NamedTuple):
     seconds: float
     peak: float | None
     share: float | None
+    turns: tuple[float, ...]
 
 
 def sides(record: Mapping[str, Any]) -> Iterator[Side]:
@@ -55,22 +59,28 @@ def sides(record: Mapping[str, Any]) -> Iterator[Side]:
 
 def _found(record: Mapping[str, Any], part: str) -> Iterator[tuple[str, Side]]:
     """Find the sides, each behind the part of the record that it stands in."""
+    own: Sequence[float] = ()
     for name, inside in record.items():
         if not isinstance(inside, Mapping):
             continue
-        if _RATIO in inside:
-            yield (
-                part,
-                Side(
-                    name,
-                    inside[_RATIO],
-                    inside["seconds_median"],
-                    inside.get("peak_bytes"),
-                    inside.get("share_of_matmul"),
-                ),
-            )
-        else:
+        if _RATIO not in inside:
             yield from _found(inside, name)
+            continue
+        ratio, taken = inside[_RATIO], inside.get("seconds", ())
+        if ratio == 1:  # ours, which stands before what is set beside it
+            own = taken
+        turns = tuple(one / mine for one, mine in zip(taken, own, strict=True)) if own else ()
+        yield (
+            part,
+            Side(
+                name,
+                ratio,
+                inside["seconds_median"],
+                inside.get("peak_bytes"),
+                inside.get("share_of_matmul"),
+                turns or (ratio,),
+            ),
+        )
 
 
 def sides_table(found: Sequence[tuple[str, Side]]) -> Table:
@@ -155,36 +165,39 @@ def rounding_table(pairs: Mapping[str, pd.DataFrame]) -> Table:
     return Table(headings, tuple(rows))
 
 
-def ratios(rows: Sequence[tuple[str, float]]) -> Figure:
+def ratios(rows: Sequence[tuple[str, Sequence[float]]]) -> Figure:
     """Draw how many times as long the other side takes, a dot for each comparison.
 
     Parameters
     ----------
     rows
-        What is compared with what, and the ratio: above 1 where ours is the faster.
+        What is compared with what, and the ratio of each turn: above 1 where ours is the faster.
 
     Returns
     -------
     Figure
-        A logarithmic axis with a line at 1. Dots on its wrong side are of another colour and shape.
+        A logarithmic axis with a line at 1; a dot at the median of the turns, and a thin line from
+        the least to the greatest. Dots on the wrong side are of another colour and shape.
 
     Raises
     ------
     ValueError
         If there is nothing to draw, or a ratio is not above 0.
     """
-    if not rows or min(ratio for _, ratio in rows) <= 0:
-        raise ValueError(f"rows: expected at least one, with a ratio above 0, got {rows!r}")
+    if not rows or any(min(turns, default=0) <= 0 for _, turns in rows):
+        raise ValueError(f"rows: expected at least one, with ratios above 0, got {rows!r}")
     with style.use():
         figure = Figure(figsize=(style.COLUMN / 100, 0.6 + 0.27 * len(rows)))
         axes = figure.subplots()
-        for place, (_, ratio) in enumerate(rows):
+        for place, (_, turns) in enumerate(rows):
+            ratio, ends = statistics.median(turns), (min(turns), max(turns))
             faster = round(ratio, 2) >= 1
             color = style.COLORS["blue" if faster else "vermillion"]
-            axes.plot([1, ratio], [place, place], color=color, lw=1.5, zorder=1)
-            axes.plot(ratio, place, "o" if faster else "D", color=color, zorder=2)
+            axes.plot([1, ratio], [place, place], color=color, alpha=0.35, lw=3, zorder=1)
+            axes.plot(ends, [place, place], "|-", color=style.COLORS["black"], lw=1, zorder=2)
+            axes.plot(ratio, place, "o" if faster else "D", color=color, zorder=3)
             axes.annotate(
-                f"{ratio:.2f}×" if ratio < 10 else f"{ratio:.0f}×", (ratio, place),
+                f"{ratio:.2f}×" if ratio < 10 else f"{ratio:.0f}×", (ends[faster], place),
                 xytext=(7 if faster else -7, 0), textcoords="offset points",
                 ha="left" if faster else "right", va="center", fontsize=9,
             )  # fmt: skip
@@ -192,8 +205,9 @@ def ratios(rows: Sequence[tuple[str, float]]) -> Figure:
         axes.set_xscale("log")
         axes.set_yticks(range(len(rows)), [name for name, _ in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        low, high = min(ratio for _, ratio in rows), max(ratio for _, ratio in rows)
-        axes.set_xlim(min(low, 1) / 3, max(high, 1) * 2.2)  # room for what is written beside
+        every = [ratio for _, turns in rows for ratio in turns]
+        low, high = min(every), max(every)
+        axes.set_xlim(min(low, 1) / 3, max(high, 1) * 3)  # room for what is written beside
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(FuncFormatter(lambda _value, _place: ""))
         axes.set_xlabel("time of the other side, as a multiple of ours")

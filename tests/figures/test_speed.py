@@ -1,5 +1,9 @@
 """Benchmarks' records become rows and dots."""
 
+import json
+import statistics
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -21,10 +25,34 @@ RECORD = {
 
 def test_sides_are_found_at_any_depth():
     assert list(sides(RECORD)) == [
-        Side("humimp", 1.0, 0.5, 2e8, 0.5),
-        Side("other", 3.0, 1.5, None, None),
-        Side("slow", 0.25, 0.125, None, None),
+        Side("humimp", 1.0, 0.5, 2e8, 0.5, (1.0,)),
+        Side("other", 3.0, 1.5, None, None, (3.0,)),
+        Side("slow", 0.25, 0.125, None, None, (0.25,)),
     ]
+
+
+def test_turns_are_beside_the_side_of_ours_that_stands_before():
+    record = {
+        "one, humimp": side(1.0, seconds=[1.0, 2.0]),
+        "one, other": side(2.5, seconds=[3.0, 4.0]),
+        "two, humimp": side(1.0, seconds=[8.0, 4.0, 2.0]),
+        "two, other": side(0.5, seconds=[2.0, 2.0, 2.0]),
+    }
+    assert [one.turns for one in sides({"measured": record})] == [
+        (1.0, 1.0),
+        (3.0, 2.0),
+        (1.0, 1.0, 1.0),
+        (0.25, 0.5, 1.0),
+    ]
+
+
+RECORDS = sorted((Path(__file__).parents[2] / "results").glob("[bp]e*/*.json"))
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_the_ratio_of_committed_records_is_the_median_of_their_turns(path):
+    for one in sides(json.loads(path.read_text("utf-8"))):
+        assert one.ratio == pytest.approx(statistics.median(one.turns)), one.name
 
 
 def test_the_table_has_a_row_per_side_and_names_what_was_measured_once():
@@ -65,24 +93,31 @@ def test_what_rounding_changes():
 
 
 def test_each_comparison_is_a_dot_at_its_ratio_on_its_side_of_one():
-    figure = ratios([("a", 3.1), ("b", 0.5), ("c", 33.0)])
+    figure = ratios([("a", [2.7, 3.1, 3.3]), ("b", [0.5, 0.2, 1.5]), ("c", [33.0])])
     (axes,) = figure.axes
     dots = [line for line in axes.lines if line.get_marker() in ("o", "D")]
     assert [float(dot.get_xdata()[0]) for dot in dots] == [3.1, 0.5, 33.0]
     assert [dot.get_marker() for dot in dots] == ["o", "D", "o"]
     assert dots[0].get_color() != dots[1].get_color()
+    ranges = [line for line in axes.lines if line.get_marker() == "|"]
+    assert [list(map(float, line.get_xdata())) for line in ranges] == [
+        [2.7, 3.3],
+        [0.2, 1.5],
+        [33.0, 33.0],
+    ]
+    assert [text.xy[0] for text in axes.texts] == [3.3, 0.2, 33.0]  # behind the range
     assert [text.get_text() for text in axes.texts] == ["3.10×", "0.50×", "33×"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
     low, high = axes.get_xlim()
-    assert low < 0.5 < 33 < high
+    assert low < 0.2 < 33 < high
     assert axes.get_xscale() == "log"
     assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first row is above
     assert figure.get_size_inches()[0] == style.COLUMN / 100
 
 
-@pytest.mark.parametrize("rows", [[], [("a", 0.0)]])
+@pytest.mark.parametrize("rows", [[], [("a", [1.0, 0.0])], [("a", [])]])
 def test_nothing_and_no_ratio_are_refused(rows):
-    with pytest.raises(ValueError, match="rows: expected at least one, with a ratio above 0"):
+    with pytest.raises(ValueError, match="rows: expected at least one, with ratios above 0"):
         ratios(rows)
 
 
