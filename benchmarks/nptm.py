@@ -15,8 +15,8 @@ humimp.weights instead of a download, and is handed over as an object, which als
 moving to a GPU by itself.
 
 They count as equal if both succeed on the same images and the mean of each distance is within the
-tolerance, which is wide in float32: one image in twenty can move a mean by several per cent there,
-and on another processor it is another one. Each image is in the record.
+tolerance, which is wide for PPGD in float32: one image in twenty can move a mean by several per
+cent there, and on another processor it is another one. Each image is in the record.
 """
 
 import argparse
@@ -55,7 +55,12 @@ SOURCES = ("perceptual_attacks.py", "distances.py", "models.py", "utilities.py")
 DISTANCES = ("l2", "nptm", "lpips_alex", "lpips_vgg")
 PROJECTIONS = {"newton": "newtons", "bisection": "bisection"}  # our names, theirs
 Attack = Callable[[Tensor, Tensor, int], Tensor]
-TOLERANCE = {"float32": 0.1, "float64": 1e-6}  # of the mean of each distance
+TOLERANCE = {  # of the mean of each distance
+    "ppgd, float32": 0.1,
+    "lpa, float32": 1e-3,
+    "ppgd, float64": 1e-6,
+    "lpa, float64": 1e-6,
+}
 
 
 def arguments() -> argparse.Namespace:
@@ -225,7 +230,8 @@ def main() -> None:
         off = {measure: found[measure]["mean_off"] for measure in DISTANCES}
         record["agreement"][name] = off
         record["equal"] &= (
-            not found["success_differs"] and max(map(abs, off.values())) <= TOLERANCE[word]
+            not found["success_differs"]
+            and max(map(abs, off.values())) <= TOLERANCE[f"{attack}, {word}"]
         )
         success = f"{found['success_ours']}/{found['success_theirs']}/{len(rows)}"
         for place, measure in enumerate(DISTANCES):
