@@ -38,7 +38,7 @@ records = {
 # ## How it was measured
 #
 # Both sides get the same model, images and options, in one process, and take turns; a ratio is the median over the turns, so what slows the whole machine for a while slows both. Whether the results are equal is checked in the same run, within the tolerance that the record states: same successes, and distances or pixels that agree. A speed-up with
-# other results does not count. Beside the authors' code of an attack (PerC_AL, PPGD, LPA, DDN, ALMA) the tolerance is that of mean distances, and the record says, image by image, how far the two agree (`benchmarks/README.md`).
+# other results does not count. Beside the authors' code of an attack (PerC_AL, PPGD, LPA, DDN, ALMA) the tolerance is that of mean distances, and the record says, image by image, how far the two agree (`benchmarks/README.md`). Records of these without a tolerance, made before there was one: {glue:text}`untold`.
 #
 # The share of the product's rate is the arithmetic of convolutions and matrix products, counted, over the time taken, as a share of the rate that the same machine reached in a large matrix product just before. Peak memory is that of a whole fresh process, libraries and data included, that does one side alone; on a GPU, what the side allocates, and the rate there is that of TF32. Each record holds the machine's load; `benchmarks/README.md` says how to make each record anew, and where the time goes.
 
@@ -122,6 +122,8 @@ used = sorted({record["machine"] for record in records.values() if "machine" in 
 glue("machines", "; ".join(used))
 unequal = [name for name, record in records.items() if record.get("equal") is False]
 glue("unequal", ", ".join(unequal) or "none")
+untold = [name for name, record in records.items() if "authors" in record and "equal" not in record]
+glue("untold", ", ".join(untold) or "none")
 
 # %% [markdown]
 # ## Beside others
