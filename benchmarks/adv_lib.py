@@ -8,8 +8,9 @@ levels=256, which rounds the image that takes the steps: there the two differ by
 tries the image after the last step, which adv-lib throws away; "cost_before_last" is what ours
 would have returned without. ALMA's way is chaotic: the last line compares adv-lib with itself, its
 ε a ten-thousandth larger, which is what agreement can be had. Then both take turns, without
-anything beside and with more steps, and are timed. Prints a table, writes a JSON record and,
-beside it, the figures of each image.
+anything beside and with more steps, and are timed; peak memory, with both packages and LPIPS
+loaded, and arithmetic are those of one such turn. Prints a table, writes a JSON record and, beside
+it, the figures of each image.
 
 The authors' code is not part of this project. Get it, BSD licensed, from
 https://github.com/jeromerony/adversarial-library, and name its folder with --checkout. It is
@@ -32,7 +33,7 @@ from typing import Any
 import pandas as pd
 import torch
 from machine import peer
-from side_by_side import Task, begin, finish, parser, take_turns, times, verdict
+from side_by_side import Task, alone, begin, finish, parser, take_turns, times, use, verdict
 from torch import Tensor, nn
 
 from humimp import attacks, classifiers, costs, datasets, distances, images, weights
@@ -129,17 +130,18 @@ def turns(
     return pd.DataFrame(rows)
 
 
-def speed(
-    options: argparse.Namespace, model: nn.Module, pair: tuple[Attack, Attack, Cost]
-) -> dict[str, dict[str, Any]]:
-    """Let both take turns on the same photographs."""
+def timed(options: argparse.Namespace, model: nn.Module, theirs: Any) -> dict[str, dict[str, Task]]:
+    """Give what is timed, attack, then side: each turn is the same, on the same photographs."""
     x = datasets.photographs(options.images, options.size).images
     labels = classifiers.predict(model, x)
-    sides: dict[str, Task] = {
-        name: lambda turn, attack=attack: attack(model, x.clone(), labels)
-        for name, attack in zip(("humimp", "adv-lib"), pair[:2], strict=True)
+    by = pairs(options.timed_steps, theirs)
+    return {
+        name: {
+            f"{name}, {who}": lambda turn, attack=attack: attack(model, x.clone(), labels)
+            for who, attack in zip(("humimp", "adv-lib"), by[name][:2], strict=True)
+        }
+        for name in TIMED
     }
-    return times(take_turns(sides, options.repeats)[1], "humimp", len(x))
 
 
 def before_last(
@@ -201,8 +203,11 @@ def main() -> None:
         agreement={},
         equal=True,
     )
+    tasks = timed(options, model, theirs)
+    if options.only:
+        alone({side: task for sides in tasks.values() for side, task in sides.items()}, options)
+        return
     tables = []
-    timed = pairs(options.timed_steps, theirs)
     print(
         f"{'':25} {'success':>8} {'saved':>7} {'ours':>9} {'theirs':>9} {'mean':>7} {'worst':>7}"
         "  before last"
@@ -229,9 +234,10 @@ def main() -> None:
                 not found["success_differs"] and abs(before["mean_off"]) <= TOLERANCE[name]
             )
         if name in TIMED:
-            record.setdefault("speed", {})[name] = taken = {
-                f"{name}, {side}": row for side, row in speed(options, model, timed[name]).items()
-            }
+            seconds = take_turns(tasks[name], options.repeats)[1]
+            taken = times(seconds, f"{name}, humimp", options.images)
+            use(taken, record, options.images, tasks[name])
+            record.setdefault("speed", {})[name] = taken
             ratio = taken[f"{name}, adv-lib"]["ratio_median_of_turns"]
             print(f"{'':25} adv-lib takes {ratio:.2f} times as long")
     finish(record, options, pd.concat(tables, ignore_index=True))
