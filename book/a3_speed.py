@@ -108,16 +108,21 @@ for key, name in {"torchattacks": "torchattacks", "foolbox": "foolbox"}.items():
     glue(f"{key}_equal", by_side[f"{name}, equal steps"].ratio)
 glue("n_pgd", records["pgd"]["options"]["images"])
 glue("by_hand", by_side["torchattacks, stopped by hand"].ratio)
-gpu_ratios = {side.name: side.ratio for side in sides(records["pgd_gpu"])}
+gpu = {side.name: side for side in sides(records["pgd_gpu"])}
 glue("gpu_machine", records["pgd_gpu"]["machine"])
 asked = records["pgd_gpu"]["options"]
 glue("gpu_classifier", classifiers.TITLES[asked["classifier"]])
 glue("gpu_n_pgd", asked["images"])
 glue("gpu_size", asked["size"])
 for name in ("torchattacks", "foolbox"):
-    glue(f"gpu_{name}", gpu_ratios[name])
-    glue(f"gpu_{name}_equal", gpu_ratios[f"{name}, equal steps"])
-glue("gpu_by_hand", gpu_ratios["torchattacks, stopped by hand"])
+    glue(f"gpu_{name}_equal", gpu[f"{name}, equal steps"].ratio)
+for key, name in {
+    "torchattacks": "torchattacks",
+    "foolbox": "foolbox",
+    "by_hand": "torchattacks, stopped by hand",
+}.items():
+    glue(f"gpu_{key}", gpu[name].ratio)
+    glue(f"gpu_{key}_turns", " and ".join(f"{one:.1f}" for one in gpu[name].turns))
 used = sorted({record["machine"] for record in records.values() if "machine" in record})
 glue("machines", "; ".join(used))
 unequal = [name for name, record in records.items() if record.get("equal") is False]
@@ -143,8 +148,8 @@ glue("untold", ", ".join(untold) or "none")
 #
 # - **Algorithm 1** against its listing as one would write it on piq's PieAPP, one image at a time: {glue:text}`algorithm1_ratio:.2f` times at PieAPP's full width, {glue:text}`algorithm1_reduced:.2f` times where the convolutions of PieAPP take factors rounded to bfloat16 (`precision="bfloat16"`), for which that machine ({glue:text}`algorithm1_machine`) has instructions.
 #   The outcome is the same: as many successes, the same number of steps for each image, $L_2$ within {glue:text}`algorithm1_apart:.1f` %. With PieAPP-small the ratios are {glue:text}`small_ratio:.2f` and {glue:text}`small_reduced:.2f`: the classifier is most of the work there, and at the paper's settings an image takes one or two steps, which leave little to reuse.
-# - **PGD** with early stop on {glue:text}`n_pgd` images: torchattacks takes {glue:text}`torchattacks_ratio:.0f` times as long and foolbox {glue:text}`foolbox_ratio:.0f` times, because neither lets images go that are done; stopped by hand, torchattacks takes {glue:text}`by_hand:.2f` times as long. Step by step, at equal numbers of steps, they are at {glue:text}`torchattacks_equal:.2f` and {glue:text}`foolbox_equal:.2f`: the same arithmetic takes the same time.
-#   On a GPU ({glue:text}`gpu_machine`, {glue:text}`gpu_classifier`, {glue:text}`gpu_n_pgd` images of {glue:text}`gpu_size` × {glue:text}`gpu_size`) torchattacks takes {glue:text}`gpu_torchattacks:.1f` and foolbox {glue:text}`gpu_foolbox:.1f` times as long, torchattacks stopped by hand {glue:text}`gpu_by_hand:.1f` times, each the mean of two turns that differ severalfold, since the first includes the choice of kernels; at equal numbers of steps they are at {glue:text}`gpu_torchattacks_equal:.2f` and {glue:text}`gpu_foolbox_equal:.2f`.
+# - **PGD** with early stop on {glue:text}`n_pgd` images: torchattacks takes {glue:text}`torchattacks_ratio:.0f` times as long and foolbox {glue:text}`foolbox_ratio:.0f` times, because neither lets images go that are done; stopped by hand, torchattacks takes {glue:text}`by_hand:.2f` times as long. Step by step, at equal numbers of steps, they are at {glue:text}`torchattacks_equal:.2f` and {glue:text}`foolbox_equal:.2f`, where foolbox asks the classifier once more at the end, about what it returns.
+#   On a GPU ({glue:text}`gpu_machine`, {glue:text}`gpu_classifier`, {glue:text}`gpu_n_pgd` images of {glue:text}`gpu_size` × {glue:text}`gpu_size`) torchattacks takes {glue:text}`gpu_torchattacks:.1f` and foolbox {glue:text}`gpu_foolbox:.1f` times as long, torchattacks stopped by hand {glue:text}`gpu_by_hand:.1f` times, each the median over turns that differ severalfold ({glue:text}`gpu_torchattacks_turns`, {glue:text}`gpu_foolbox_turns`, {glue:text}`gpu_by_hand_turns`), since the choice of kernels for each new number of images falls into them; at equal numbers of steps they are at {glue:text}`gpu_torchattacks_equal:.2f` and {glue:text}`gpu_foolbox_equal:.2f`.
 # - **Algorithms 2 and 3**: the listing of Algorithm 2, one image at a time, takes {glue:text}`listing_2:.0f` times as long as our batches; that of Algorithm 3 takes {glue:text}`listing_3:.0f` times as long for a model as {glue:text}`n_models` trained together in batches.
 #
 # Lines on which another is faster: {glue:text}`slower`. Records whose results were not equal: {glue:text}`unequal`.
