@@ -10,7 +10,7 @@ attacks on the same images measured: the network runs over the attacked images a
 
 import argparse
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from types import SimpleNamespace
 from unittest.mock import patch
 
@@ -140,8 +140,12 @@ def compared(
 
         return loop
 
+    @cache
+    def authors(name: str) -> nn.Module:
+        return placed(theirs(name))
+
     def lpips(net: str) -> Measure:
-        return partial(placed(theirs(net)), normalize=True)
+        return partial(authors(net), normalize=True)
 
     found: dict[str, dict[str, Callable[[], Measure]]] = {
         "LPIPS-VGG": {
@@ -154,8 +158,8 @@ def compared(
         "LPIPS-Alex": {OURS: lambda: distances.LPIPS("alex"), "lpips": lambda: lpips("alex")},
         "DISTS": {
             OURS: distances.DISTS,
-            "dists-pytorch": lambda: placed(theirs("dists")),
-            "dists-pytorch, one image at a time": lambda: one_by_one(placed(theirs("dists"))),
+            "dists-pytorch": lambda: authors("dists"),
+            "dists-pytorch, one image at a time": lambda: one_by_one(authors("dists")),
         },
     }
     if options.size <= 256:

@@ -11,17 +11,14 @@ there before, the data set included.
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from side_by_side import begin, clock, crops, finish, forget_peak, own_peak, parser
+from side_by_side import begin, clock, crops, finish, forget_peak, fresh, own_peak, parser
 from torch import Tensor
 
 from humimp import attacks, classifiers, defenses, distances, evaluate
@@ -89,15 +86,6 @@ def alone(options: argparse.Namespace) -> None:
         )
 
 
-def child(n: int, **environment: str) -> dict[str, Any]:
-    """Do one number of images in a fresh process; give what it prints."""
-    command = [sys.executable, *sys.argv, "--only", str(n)]
-    done = subprocess.run(
-        command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | environment
-    )
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def main() -> None:
     options = arguments()
     if options.only:
@@ -108,12 +96,12 @@ def main() -> None:
     found: dict[int, list[dict[str, Any]]] = {n: [] for n in options.numbers}
     for turn in range(options.repeats):
         for n in options.numbers[:: -1 if turn % 2 else 1]:
-            found[n].append(child(n))
+            found[n].append(fresh(str(n)))
     print(f"PGD (L2) through evaluate.run, images of {options.size}, {record['machine']}")
     print(f"{'images':>8} {'s an image':>11} {'data MB':>8} {'run MB':>8}")
     record["measured"] = {}
     for n, turns in found.items():
-        memory = child(n, **GIVEN_BACK)
+        memory = fresh(str(n), **GIVEN_BACK)
         row = {
             "seconds_median": statistics.median(turn["seconds"] for turn in turns) / n,
             "seconds": [turn["seconds"] / n for turn in turns],

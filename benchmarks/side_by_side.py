@@ -176,17 +176,19 @@ def used(task: Task, device: str) -> dict[str, Any]:
     """Do a task's first turn; give peak memory, of a GPU what is allocated anew, and arithmetic."""
     before = 0
     if device != "cpu":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
+        forget_peak(device)
+        before = own_peak(device)
     with Arithmetic() as counted:
         task(0)
     return {"peak_bytes": own_peak(device) - before, "operations": counted.operations}
 
 
-def fresh(name: str) -> dict[str, Any]:
-    """Start this benchmark anew for one side alone; give what `alone` prints."""
-    command = [sys.executable, sys.argv[0], *sys.argv[1:], "--only", name]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+def fresh(name: str, **environment: str) -> dict[str, Any]:
+    """Start this benchmark anew for one side alone, with more environment; give what it prints."""
+    command = [sys.executable, *sys.argv, "--only", name]
+    done = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | environment
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
