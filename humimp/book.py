@@ -55,6 +55,10 @@ class Run:
     folder: Path
     about: Mapping[str, Any]
 
+    def row(self, name: str) -> Path:
+        """Folder of a row of a table, such as ``"NPTM (LPA)"``, among this run's records."""
+        return self.folder / slug(name)
+
     def line(self) -> str:
         """Compose the line of Markdown that says which run is shown."""
         whose, _, rest = self.plain().partition(":")
@@ -110,6 +114,22 @@ def start(page: str) -> Run:
         begun = Run(page, "yours", folder, _provenance(source, values, folder))
     _display(begun.line())
     return begun
+
+
+def tell(facts: Mapping[str, Any], prefix: str = "") -> None:
+    """Give numbers and words to the page's text, which refers to them by their names.
+
+    Parameters
+    ----------
+    facts
+        From a name to a number or a text, as of `humimp.findings`.
+    prefix
+        What to put before each name.
+    """
+    from myst_nb import glue
+
+    for name, value in facts.items():
+        glue(prefix + name, value, display=False)
 
 
 def slug(name: str) -> str:

@@ -173,6 +173,36 @@ def imagenet1000(n: int | None = None, size: int = 299) -> Dataset:
     return Dataset(chosen, labels, [row["id"] for row in rows])
 
 
+def load(name: str, n: int, *, size: int, drawn: int = 0) -> Dataset:
+    """Load the first photographs of a set by its name, or a fixed random subset of them.
+
+    Parameters
+    ----------
+    name
+        ``"photographs"`` or ``"imagenet1000"``, the functions of this name.
+    n
+        How many, from the first on.
+    size
+        Side in pixels.
+    drawn
+        How many of these to `sample`; all if 0, or if there are no more.
+
+    Returns
+    -------
+    Dataset
+        Images (n, 3, size, size), labels and ids; of ``drawn`` images if these are fewer.
+
+    Raises
+    ------
+    ValueError
+        There is no such set, or ``n`` or ``drawn`` is out of range.
+    """
+    checks.choice(name, "name", ("photographs", "imagenet1000"))
+    checks.count(drawn, "drawn")
+    found = photographs(n, size) if name == "photographs" else imagenet1000(n, size)
+    return sample(found, drawn) if 0 < drawn < n else found
+
+
 def sample(dataset: Dataset, n: int, seed: int = 0) -> Dataset:
     """Draw a fixed random subset: images in their order, a larger one containing a smaller.
 

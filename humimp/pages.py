@@ -35,6 +35,7 @@ LOCKS = ("requirements.txt", "requirements-models.txt")
 # module may import one of them, but for ``progress.py``, which only draws bars.
 _SHOWING = (
     "figures/",
+    "findings/",
     "scoreboard/",
     "book.py",
     "pages.py",

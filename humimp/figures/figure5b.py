@@ -17,6 +17,7 @@ from humimp.color import mean_delta_e
 from humimp.distances import l2
 from humimp.dro import RobustDataset
 from humimp.figures import style
+from humimp.findings.words import probability
 
 # Trainings that are not named like the attack of Table 1 that they go with.
 _NAMES = {"PGD": "PGD (L2)", "Ours": "Ours (a = 0)", "Fine-tuning": "No attack"}
@@ -263,11 +264,6 @@ def _costs(cost: Callable[[Tensor, Tensor], Tensor], before: Tensor, after: Tens
     pairs = zip(before.split(50), after.split(50), strict=True)
     with torch.no_grad():
         return torch.cat([cost(one, other) for one, other in pairs])
-
-
-def probability(p: float) -> str:
-    """Write a probability as a paper prints it."""
-    return "< 0.0001" if p < 1e-4 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
 
 
 def _looks(models: Mapping[str, pd.DataFrame]) -> dict[str, style.Look]:
