@@ -18,21 +18,19 @@
 
 # %% tags=["hide-input"]
 import json
-import statistics
 
 import pandas as pd
 from myst_nb import glue
 
-from humimp import classifiers, evaluate
-from humimp.figures.speed import ratios, rounding_table, scaling_table, sides, sides_table
+from humimp import book, evaluate
+from humimp.figures.speed import ratios, rounding_table, scaling_table, sides_table
+from humimp.findings import speed as findings
 from humimp.pages import Project
 
 results = Project.holding("a3_speed").root / "results"
-records = {
-    path.stem: json.loads(path.read_text("utf-8"))
-    for folder in ("benchmarks", "peers")
-    for path in sorted((results / folder).glob("*.json"))
-}
+files = [*sorted(results.glob("benchmarks/*.json")), *sorted(results.glob("peers/*.json"))]
+records = {file.stem: json.loads(file.read_text("utf-8")) for file in files}
+peers = {file.stem: pd.read_parquet(file) for file in results.glob("peers/*.parquet")}
 
 # %% [markdown]
 # ## How it was measured
@@ -43,92 +41,17 @@ records = {
 # The share of the product's rate is the arithmetic of convolutions and matrix products, counted, over the time taken, as a share of the rate that the same machine reached in a large matrix product just before. Peak memory is that of a whole fresh process, libraries and data included, that does one side alone; on a GPU, what the side allocates, and the rate there is that of TF32. Each record holds the machine's load; `benchmarks/README.md` says how to make each record anew, and where the time goes.
 
 # %% tags=["remove-output", "hide-input"]
-REDUCED = "humimp, bfloat16"
-WHAT = {
-    "algorithm1": "Algorithm 1, PieAPP of full width",
-    "algorithm1_small": "Algorithm 1, PieAPP-small",
-    "pgd": "PGD (L₂)",
-    "pieapp": "PieAPP and its gradient",
-    "pieapp_small": "PieAPP-small and its gradient",
-    "distances": "Distances",
-    "defenses": "Defences",
-    "dro": "Training",
-    "adv_lib": "DDN, ALMA",
-}
-WHAT = {  # a GPU's record behind that of a processor
-    f"{name}{end}": f"{what}{where}"
-    for name, what in WHAT.items()
-    for end, where in (("", ""), ("_gpu", ", on a GPU"))
-}
-found = [(WHAT[name], side) for name in WHAT if name in records for side in sides(records[name])]
-turns = {(what, side.name): side.turns for what, side in found}
-rows = [  # what is set beside ours, and the ratio of each turn
-    (f"{what}: {name}", each)
-    for (what, name), each in turns.items()
-    if "humimp" not in name  # ours, in another arrangement
-]
-for name, what in WHAT.items():
-    if name.startswith("algorithm1") and name in records:
-        listed = turns[what, "as listed, on piq.PieAPP"]
-        each = [one / own for one, own in zip(listed, turns[what, REDUCED], strict=True)]
-        rows.append((f"{what}, ours in bfloat16: as listed", each))
-for name, record, attack, theirs, ours in (  # here each image is a turn
-    ("PerC_AL", "perc_al_float32", None, "authors", "code"),
-    ("PerC_AL, float64", "perc_al", None, "authors", "code"),
-    ("PPGD", "nptm", "ppgd, newton, float32", "theirs", "ours"),
-    ("PPGD, float64", "nptm", "ppgd, newton, float64", "theirs", "ours"),
-    ("LPA", "nptm", "lpa, newton, float32", "theirs", "ours"),
-    ("LPA, float64", "nptm", "lpa, newton, float64", "theirs", "ours"),
-):
-    table = pd.read_parquet(results / "peers" / f"{record}.parquet")
-    if attack is not None:
-        table = table[table["attack"] == attack]
-    taken = table[f"seconds_{theirs}"] / table[f"seconds_{ours}"]
-    rows.append((f"{name}: the authors' code", taken.tolist()))
-glue("fig_ratios", ratios(rows), display=True)
+found = findings.measured(records)
+compared = findings.compared(found, peers)
+glue("fig_ratios", ratios(compared), display=True)
 glue("tab_sides", sides_table(found), display=True)
-glue("n_rows", len(rows))
-medians = {name: statistics.median(each) for name, each in rows}
-slower = [f"{name} ({ratio:.2f})" for name, ratio in medians.items() if round(ratio, 2) < 1]
-glue("slower", "; ".join(slower) or "none")
-glue("n_slower", len(slower))
-on_gpu = [what for name, what in WHAT.items() if name.endswith("_gpu") and name in records]
-glue("on_gpu", "; ".join(what.removesuffix(", on a GPU") for what in on_gpu))
-glue("algorithm1_machine", records["algorithm1"]["machine"])
-for key, name in {"algorithm1": "algorithm1", "small": "algorithm1_small"}.items():
-    glue(f"{key}_ratio", records[name]["listing_takes"]["humimp"])
-    glue(f"{key}_reduced", records[name]["listing_takes"][REDUCED])
-    glue(f"{key}_apart", float(100 * max(records[name]["agreement"]["l2_worst"].values())))
-by_side = {side.name: side for name in ("pgd", "dro") for side in sides(records[name])}
-for key in ("2", "3"):
-    glue(f"listing_{key}", by_side[f"Algorithm {key} as listed"].ratio)
-glue("n_models", records["dro"]["options"]["models"])
-for key, name in {"torchattacks": "torchattacks", "foolbox": "foolbox"}.items():
-    glue(f"{key}_ratio", by_side[name].ratio)
-    glue(f"{key}_equal", by_side[f"{name}, equal steps"].ratio)
-glue("n_pgd", records["pgd"]["options"]["images"])
-glue("by_hand", by_side["torchattacks, stopped by hand"].ratio)
-gpu = {side.name: side for side in sides(records["pgd_gpu"])}
-glue("gpu_machine", records["pgd_gpu"]["machine"])
-asked = records["pgd_gpu"]["options"]
-glue("gpu_classifier", classifiers.TITLES[asked["classifier"]])
-glue("gpu_n_pgd", asked["images"])
-glue("gpu_size", asked["size"])
-for name in ("torchattacks", "foolbox"):
-    glue(f"gpu_{name}_equal", gpu[f"{name}, equal steps"].ratio)
-for key, name in {
-    "torchattacks": "torchattacks",
-    "foolbox": "foolbox",
-    "by_hand": "torchattacks, stopped by hand",
-}.items():
-    glue(f"gpu_{key}", gpu[name].ratio)
-    glue(f"gpu_{key}_turns", " and ".join(f"{one:.1f}" for one in gpu[name].turns))
-used = sorted({record["machine"] for record in records.values() if "machine" in record})
-glue("machines", "; ".join(used))
-unequal = [name for name, record in records.items() if record.get("equal") is False]
-glue("unequal", ", ".join(unequal) or "none")
-untold = [name for name, record in records.items() if "authors" in record and "equal" not in record]
-glue("untold", ", ".join(untold) or "none")
+book.tell(findings.outcome(compared))
+book.tell(findings.about(records))
+book.tell(findings.algorithm1(records["algorithm1"]), prefix="algorithm1_")
+book.tell(findings.algorithm1(records["algorithm1_small"]), prefix="small_")
+book.tell(findings.listings(records["dro"]))
+book.tell(findings.pgd(records["pgd"]))
+book.tell(findings.pgd(records["pgd_gpu"]), prefix="gpu_")
 
 # %% [markdown]
 # ## Beside others
@@ -148,7 +71,7 @@ glue("untold", ", ".join(untold) or "none")
 #
 # - **Algorithm 1** against its listing as one would write it on piq's PieAPP, one image at a time: {glue:text}`algorithm1_ratio:.2f` times at PieAPP's full width, {glue:text}`algorithm1_reduced:.2f` times where the convolutions of PieAPP take factors rounded to bfloat16 (`precision="bfloat16"`), for which that machine ({glue:text}`algorithm1_machine`) has instructions.
 #   The outcome is the same: as many successes, the same number of steps for each image, $L_2$ within {glue:text}`algorithm1_apart:.1f` %. With PieAPP-small the ratios are {glue:text}`small_ratio:.2f` and {glue:text}`small_reduced:.2f`: the classifier is most of the work there, and at the paper's settings an image takes one or two steps, which leave little to reuse.
-# - **PGD** with early stop on {glue:text}`n_pgd` images: torchattacks takes {glue:text}`torchattacks_ratio:.0f` times as long and foolbox {glue:text}`foolbox_ratio:.0f` times, because neither lets images go that are done; stopped by hand, torchattacks takes {glue:text}`by_hand:.2f` times as long. Step by step, at equal numbers of steps, they are at {glue:text}`torchattacks_equal:.2f` and {glue:text}`foolbox_equal:.2f`, where foolbox asks the classifier once more at the end, about what it returns.
+# - **PGD** with early stop on {glue:text}`n_pgd` images: torchattacks takes {glue:text}`torchattacks:.0f` times as long and foolbox {glue:text}`foolbox:.0f` times, because neither lets images go that are done; stopped by hand, torchattacks takes {glue:text}`by_hand:.2f` times as long. Step by step, at equal numbers of steps, they are at {glue:text}`torchattacks_equal:.2f` and {glue:text}`foolbox_equal:.2f`, where foolbox asks the classifier once more at the end, about what it returns.
 #   On a GPU ({glue:text}`gpu_machine`, {glue:text}`gpu_classifier`, {glue:text}`gpu_n_pgd` images of {glue:text}`gpu_size` × {glue:text}`gpu_size`) torchattacks takes {glue:text}`gpu_torchattacks:.1f` and foolbox {glue:text}`gpu_foolbox:.1f` times as long, torchattacks stopped by hand {glue:text}`gpu_by_hand:.1f` times, each the median over turns that differ severalfold ({glue:text}`gpu_torchattacks_turns`, {glue:text}`gpu_foolbox_turns`, {glue:text}`gpu_by_hand_turns`), since the choice of kernels for each new number of images falls into them; at equal numbers of steps they are at {glue:text}`gpu_torchattacks_equal:.2f` and {glue:text}`gpu_foolbox_equal:.2f`.
 # - **Algorithms 2 and 3**: the listing of Algorithm 2, one image at a time, takes {glue:text}`listing_2:.0f` times as long as our batches; that of Algorithm 3 takes {glue:text}`listing_3:.0f` times as long for a model as {glue:text}`n_models` trained together in batches.
 #
@@ -158,16 +81,8 @@ glue("untold", ", ".join(untold) or "none")
 # ## More images
 
 # %% tags=["remove-output", "hide-input"]
-scaling = records["scaling"]
-glue("tab_scaling", scaling_table(scaling), display=True)
-glue("scaling_size", scaling["options"]["size"])
-glue("scaling_batch", scaling["options"]["batch"])
-glue("scaling_ratio", scaling["cost_of_last_by_first"])
-least, *_, most = scaling["measured"]
-glue("scaling_least", int(least))
-glue("scaling_most", int(most))
-for key, n in {"least": least, "most": most}.items():
-    glue(f"scaling_{key}_work", scaling["measured"][n]["work_bytes"] / 1e6)
+glue("tab_scaling", scaling_table(records["scaling"]), display=True)
+book.tell(findings.scaling(records["scaling"]), prefix="scaling_")
 
 # %% [markdown]
 # ```{glue:figure} tab_scaling
@@ -183,7 +98,7 @@ for key, n in {"least": least, "most": most}.items():
 
 # %% tags=["remove-output", "hide-input"]
 rounded = pd.read_parquet(results / "benchmarks" / "tf32.parquet")
-FULL = {  # the same attack on a CPU
+on_cpu = {  # the same attacks in full float32
     "PGD (L2)": "a2_readings/pgd-l2",
     "Ours (a = 0)": "a2_readings/ours-a-0",
     "Ours (a = 1)": "a2_readings/ours-a-1",
@@ -192,23 +107,13 @@ FULL = {  # the same attack on a CPU
     "NPTM (PPGD)": "03_2_pieapp/nptm-ppgd",
     "DDN": "03_2_pieapp/ddn",
 }
-pairs = {}
-for name, run in FULL.items():
-    full = evaluate.load(results / "paper_cpu" / run)
-    both = rounded[rounded["attack"] == name].merge(full, on="id", suffixes=("_gpu", ""))
-    pairs[name] = both[both["correct"] & both["correct_gpu"]]
+full = {name: evaluate.load(results / "paper_cpu" / run) for name, run in on_cpu.items()}
+pairs = findings.beside_full(rounded, full)
 glue("tab_rounding", rounding_table(pairs), display=True)
-glue("rounding_machine", records["tf32"]["machine"])
-glue("rounding_commit", records["tf32"]["commit"][:7])
-attacked = rounded[rounded["correct"]].groupby("attack")["success"].agg(["mean", "size"])
-for key, name in {"ddn": "DDN", "ppgd": "NPTM (PPGD)", "perc_al": "PerC_AL"}.items():
-    glue(f"rounding_{key}", float(100 * attacked.loc[name, "mean"]))
-    glue(f"rounding_{key}_n", int(attacked.loc[name, "size"]))
-one_way = ["PGD (L2)", "Ours (a = 0)", "Ours (a = 1)", "Ours (a = 5)"]
-glue("rounding_n", sum(len(pairs[name]) for name in one_way))
-glue(
-    "rounding_same",
-    sum(int((p["success"] == p["success_gpu"]).sum()) for p in map(pairs.get, one_way)),
+book.tell(findings.rounding(rounded, pairs), prefix="rounding_")
+book.tell(
+    {"machine": records["tf32"]["machine"], "commit": records["tf32"]["commit"][:7]},
+    prefix="rounding_",
 )
 
 # %% [markdown]

@@ -1,8 +1,8 @@
-"""Speed, side by side: what the benchmarks' records say, and one dot for each comparison."""
+"""Speed, side by side: what the benchmarks measured, and one dot for each comparison."""
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -10,77 +10,7 @@ from matplotlib.ticker import FuncFormatter
 
 from humimp.figures import style
 from humimp.figures.table1 import Table
-
-_RATIO = "ratio_median_of_turns"
-
-
-class Side(NamedTuple):
-    """One side of a comparison.
-
-    Attributes
-    ----------
-    name
-        What it is.
-    ratio
-        How many times as long as ours it takes, the median over turns.
-    seconds
-        Per item, such as an image, the median over turns.
-    peak
-        Memory of a process that does only this at its highest, in bytes; None if not measured.
-    share
-        Of the machine's rate in a matrix product, the share that its arithmetic reaches; None if
-        not measured.
-    turns
-        The ratio of each turn; the median alone where the record has no turns.
-    """
-
-    name: str
-    ratio: float
-    seconds: float
-    peak: float | None
-    share: float | None
-    turns: tuple[float, ...]
-
-
-def sides(record: Mapping[str, Any]) -> Iterator[Side]:
-    """Find the sides in a benchmark's record, at whatever depth.
-
-    A name that came before is told apart by what its part of the record is called: "other, as it
-    comes" in the part ``equal_steps`` becomes "other, equal steps, as it comes".
-    """
-    seen = set()
-    for part, side in _found(record, ""):
-        what, comma, how = side.name.partition(", ")
-        again = side.name in seen
-        name = f"{what}, {part.replace('_', ' ')}{comma}{how}" if again else side.name
-        seen.add(name)
-        yield side._replace(name=name)
-
-
-def _found(record: Mapping[str, Any], part: str) -> Iterator[tuple[str, Side]]:
-    """Find the sides, each behind the part of the record that it stands in."""
-    own: Sequence[float] = ()
-    for name, inside in record.items():
-        if not isinstance(inside, Mapping):
-            continue
-        if _RATIO not in inside:
-            yield from _found(inside, name)
-            continue
-        ratio, taken = inside[_RATIO], inside.get("seconds", ())
-        if ratio == 1:  # ours, which stands before what is set beside it
-            own = taken
-        turns = tuple(one / mine for one, mine in zip(taken, own, strict=True)) if own else ()
-        yield (
-            part,
-            Side(
-                name,
-                ratio,
-                inside["seconds_median"],
-                inside.get("peak_bytes"),
-                inside.get("share_of_matmul"),
-                turns or (ratio,),
-            ),
-        )
+from humimp.findings.speed import Comparison, Side
 
 
 def sides_table(found: Sequence[tuple[str, Side]]) -> Table:
@@ -165,7 +95,7 @@ def rounding_table(pairs: Mapping[str, pd.DataFrame]) -> Table:
     return Table(headings, tuple(rows))
 
 
-def ratios(rows: Sequence[tuple[str, Sequence[float]]]) -> Figure:
+def ratios(rows: Sequence[Comparison]) -> Figure:
     """Draw how many times as long the other side takes, a dot for each comparison.
 
     Parameters

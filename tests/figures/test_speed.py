@@ -1,14 +1,11 @@
-"""Benchmarks' records become rows and dots."""
-
-import json
-import statistics
-from pathlib import Path
+"""What benchmarks measured becomes rows and dots."""
 
 import pandas as pd
 import pytest
 
 from humimp.figures import style
-from humimp.figures.speed import Side, ratios, rounding_table, scaling_table, sides, sides_table
+from humimp.figures.speed import ratios, rounding_table, scaling_table, sides_table
+from humimp.findings.speed import sides
 
 
 def side(ratio, **more):
@@ -21,38 +18,6 @@ RECORD = {
     "measured": {"humimp": side(1.0, peak_bytes=2e8, share_of_matmul=0.5), "other": side(3.0)},
     "deeper": {"one": {"slow": side(0.25)}},
 }
-
-
-def test_sides_are_found_at_any_depth():
-    assert list(sides(RECORD)) == [
-        Side("humimp", 1.0, 0.5, 2e8, 0.5, (1.0,)),
-        Side("other", 3.0, 1.5, None, None, (3.0,)),
-        Side("slow", 0.25, 0.125, None, None, (0.25,)),
-    ]
-
-
-def test_turns_are_beside_the_side_of_ours_that_stands_before():
-    record = {
-        "one, humimp": side(1.0, seconds=[1.0, 2.0]),
-        "one, other": side(2.5, seconds=[3.0, 4.0]),
-        "two, humimp": side(1.0, seconds=[8.0, 4.0, 2.0]),
-        "two, other": side(0.5, seconds=[2.0, 2.0, 2.0]),
-    }
-    assert [one.turns for one in sides({"measured": record})] == [
-        (1.0, 1.0),
-        (3.0, 2.0),
-        (1.0, 1.0, 1.0),
-        (0.25, 0.5, 1.0),
-    ]
-
-
-RECORDS = sorted((Path(__file__).parents[2] / "results").glob("[bp]e*/*.json"))
-
-
-@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
-def test_the_ratio_of_committed_records_is_the_median_of_their_turns(path):
-    for one in sides(json.loads(path.read_text("utf-8"))):
-        assert one.ratio == pytest.approx(statistics.median(one.turns)), one.name
 
 
 def test_the_table_has_a_row_per_side_and_names_what_was_measured_once():
@@ -119,15 +84,3 @@ def test_each_comparison_is_a_dot_at_its_ratio_on_its_side_of_one():
 def test_nothing_and_no_ratio_are_refused(rows):
     with pytest.raises(ValueError, match="rows: expected at least one, with ratios above 0"):
         ratios(rows)
-
-
-def test_a_name_that_comes_twice_is_told_apart_by_its_part_of_the_record():
-    one = {"humimp": side(1.0), "other, as it comes": side(3.0)}
-    two = {"humimp, equal steps": side(1.0), "other, as it comes": side(2.0)}
-    found = sides({"early_stop": one, "equal_steps": two})
-    assert [(one.name, one.ratio) for one in found] == [
-        ("humimp", 1.0),
-        ("other, as it comes", 3.0),
-        ("humimp, equal steps", 1.0),
-        ("other, equal steps, as it comes", 2.0),
-    ]
