@@ -275,11 +275,11 @@ def rounding(rounded: pd.DataFrame, pairs: Mapping[str, pd.DataFrame]) -> dict[s
     rounded, pairs
         As of `beside_full`.
     """
-    attacked = rounded[rounded["correct"]].groupby("attack")["success"].agg(["mean", "size"])
     facts: dict[str, Any] = {}
     for key, name in {"ddn": "DDN", "ppgd": "NPTM (PPGD)", "perc_al": "PerC_AL"}.items():
-        facts[key] = float(100 * attacked.loc[name, "mean"])
-        facts[f"{key}_n"] = int(attacked.loc[name, "size"])
+        won = rounded.loc[rounded["correct"] & (rounded["attack"] == name), "success"]
+        facts[key] = float(100 * won.mean())
+        facts[f"{key}_n"] = len(won)
     stopping = [pairs[name] for name in _STOPPING]
     facts["n"] = sum(len(pair) for pair in stopping)
     facts["same"] = sum(int((pair["success"] == pair["success_gpu"]).sum()) for pair in stopping)
