@@ -20,66 +20,34 @@
 
 # %% tags=["hide-input"]
 import json
-from statistics import median
 
 import pandas as pd
 from myst_nb import glue
 
-from humimp import costs, paper
+from humimp import book, costs, paper
 from humimp.figures import pieapp_small, table1
-from humimp.figures.table1 import Table
+from humimp.findings import pieapp_small as findings
 from humimp.pages import Project
-from humimp.pieapp import PATCH
 
-folder = Project.holding("a1_pieapp_small").root / "results" / "pieapp_small"
-about = json.loads((folder / "provenance.json").read_text())
-table = pd.read_parquet(folder / "comparison.parquet")
-levels = pd.read_parquet(folder / "levels.parquet")
-near_zero = pd.read_parquet(folder / "near_zero.parquet")
-monotone = pd.read_parquet(folder / "monotone.parquet")
-
-# %% tags=["remove-output", "hide-input"]
-for key in ("parameters", "training_crops", "steps", "width", "hidden", "seed"):
-    glue(key, about[key])
-glue("megabytes", about["bytes"] / 1e6)
-glue("minutes", about["cpu_seconds"] / 60)
-glue("commit", about["commit"][:7])
-for key, count in about["photographs"].items():
-    glue(f"photographs_{key}", count)
-glue("n_training_types", len(about["training_types"]))
-glue("n_held_out_types", len(about["held_out_types"]))
-glue("held_out_types", ", ".join(name.replace("_", " ") for name in about["held_out_types"]))
-said = table.set_index(["set", "measure"])
-for key, name in (("new", "held-out types"), ("old", "trained types")):
-    for column in ("accuracy", "clear_accuracy", "spearman", "pairs"):
-        glue(f"{key}_{column}", said.loc[(name, "small"), column].item())
-    for measure in ("MS-SSIM", "MSE", "VSI"):
-        glue(f"{key}_{measure}", float(said.loc[(name, measure), "accuracy"]))
-aim = said.loc[("held-out types", "small"), "accuracy"] >= 0.85
-glue("aim", "reached" if aim else "not reached")
-records = pd.read_parquet(folder / "agreement.parquet")
-glue("n_crops", len(records))
-glue("n_blind", int((records["small"] == 0).sum()))
-stride = costs.PieAPP("small").stride
-glue("stride", stride)
-for key, size in (("crop", 96), ("laptop", 224), ("paper", paper.IMAGE_SIZE)):
-    glue(f"size_{key}", size)
-    glue(f"blind_{key}", (size - PATCH) % stride)
-glue("at_reference", about["near_zero"]["at_reference"])
-glue("slope", about["near_zero"]["gradient_at_reference"])
-glue("rising", float(100 * monotone["rising"].mean()))
-for key, kinds in (("worst", monotone), ("unseen", monotone[monotone["held_out"]])):
-    least = kinds.loc[kinds["rising"].idxmin()]
-    glue(f"{key}_type", least["distortion"].replace("_", " "))
-    glue(f"{key}_rising", float(100 * least["rising"]))
-photographs = json.loads((folder / "photographs.json").read_text())
-here, there = (
-    set(pd.read_parquet(folder.parent / "paper_cpu" / run / "records.parquet")["id"])
+results = Project.holding("a1_pieapp_small").root / "results"
+folder = results / "pieapp_small"
+about = json.loads((folder / "provenance.json").read_text("utf-8"))
+photographs = json.loads((folder / "photographs.json").read_text("utf-8"))
+names = ("comparison", "agreement", "levels", "near_zero", "monotone", "attacks")
+tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in names}
+whole, tested = (
+    set(pd.read_parquet(results / "paper_cpu" / run / "records.parquet")["id"])
     for run in ("a2_readings/ours-a-0", "04_1_bias_metric/answers")
 )
-for key, ids in (("whole", here), ("learnt", here - there)):  # 4.3 learns from those not tested on
-    glue(f"n_{key}", len(ids))
-    glue(f"n_{key}_training", len(ids & set(photographs["training"])))
+learnt = whole - tested  # page 4.3 learns from those that it does not test on
+
+# %% tags=["remove-output", "hide-input"]
+sizes = {"crop": 96, "laptop": 224, "paper": paper.IMAGE_SIZE}
+book.tell(findings.made(about))
+book.tell(findings.agreement(tables["comparison"]))
+book.tell(findings.unseen(tables["agreement"], costs.PieAPP("small").stride, sizes))
+book.tell(findings.rising(tables["monotone"]))
+book.tell(findings.known(photographs["training"], {"whole": whole, "learnt": learnt}))
 
 # %% [markdown]
 # ## What it is
@@ -116,8 +84,8 @@ for key, ids in (("whole", here), ("learnt", here - there)):  # 4.3 learns from 
 # ## How well it agrees
 
 # %% tags=["remove-output", "hide-input"]
-glue("fig_agreement", pieapp_small.agreement(table), display=True)
-glue("tab_agreement", pieapp_small.comparison(table), display=True)
+glue("fig_agreement", pieapp_small.agreement(tables["comparison"]), display=True)
+glue("tab_agreement", pieapp_small.comparison(tables["comparison"]), display=True)
 
 # %% [markdown]
 # ```{glue:figure} fig_agreement
@@ -143,7 +111,7 @@ glue("tab_agreement", pieapp_small.comparison(table), display=True)
 # ## Near zero
 
 # %% tags=["remove-output", "hide-input"]
-glue("fig_growth", pieapp_small.growth(levels, near_zero), display=True)
+glue("fig_growth", pieapp_small.growth(tables["levels"], tables["near_zero"]), display=True)
 
 # %% [markdown]
 # ```{glue:figure} fig_growth
@@ -171,30 +139,10 @@ glue("fig_growth", pieapp_small.growth(levels, near_zero), display=True)
 # line 9 at $a = 0$ and $a = 5$, and at $a = 5$ with fractions of levels kept while iterating. The paper's $\lambda$ is 1, for PieAPP's scale, which PieAPP-small's need not share.
 
 # %% tags=["remove-output", "hide-input"]
-attacked = pd.read_parquet(folder / "attacks.parquet")
-words = {
-    ("truncate", 0.0): "a = 0",
-    ("truncate", 5.0): "a = 5",
-    ("none", 5.0): "a = 5, no truncation",
-}
-keys = list(zip(attacked["validate"], attacked["confidence"], strict=True))
-attacked["attack"] = [
-    f"{words[key]}, {name}" for key, name in zip(keys, attacked["attack"], strict=True)
-]
+attacked = findings.named(tables["attacks"])
 shown = attacked.drop(columns=["validate", "confidence", "lam", "small"])
 glue("tab_lambda", table1(shown, printed={}, bold=False), display=True)
-glue("n_attacked", int(attacked.groupby("attack")["correct"].sum().iloc[0]))
-won = attacked[attacked["correct"]]
-for prefix, (validate, confidence) in zip(("first", "firm", "free"), words, strict=True):
-    part = won[(won["validate"] == validate) & (won["confidence"] == confidence)]
-    success = 100 * part.groupby("lam")["success"].mean()
-    means = 1000 * part[part["success"]].groupby("lam")[["lpips", "dists"]].mean()
-    better = (success >= success[0.0]) & (means < means.loc[0.0]).all(axis=1)
-    glue(f"{prefix}_better", ", ".join(f"{lam:g}" for lam in means.index[better]) or "none")
-    for lam in (0.0, 0.3, 1.0):
-        glue(f"{prefix}_success_{lam:g}", float(success[lam]))
-        for column in ("lpips", "dists"):
-            glue(f"{prefix}_{column}_{lam:g}", float(means.loc[lam, column]))
+book.tell(findings.prices(attacked))
 
 # %% [markdown]
 # ```{glue:figure} tab_lambda
@@ -217,41 +165,10 @@ for prefix, (validate, confidence) in zip(("first", "firm", "free"), words, stri
 # PieAPP sits inside the attack, once an iteration, so its speed decides what can be run. The package's `pieapp.Distance` computes what piq's PieAPP computes, for any width, and keeps the original's features for the whole attack. The table times the value with its gradient, both on the same weights and images in the same process.
 
 # %% tags=["remove-output", "hide-input"]
-files = [folder.parent / "benchmarks" / f"{name}.json" for name in ("pieapp", "pieapp_small")]
-timed = [json.loads(file.read_text()) for file in files]
-
-
-def faster(record, name):
-    """Compute how many times as fast as piq's something is, the median over turns."""
-    own, other = (record["measured"][key]["seconds"] for key in (name, "piq.PieAPP"))
-    return median(b / a for a, b in zip(own, other, strict=True))
-
-
-rows = []
-for record in timed:
-    asked = record["options"]
-    network = "PieAPP-small" if asked["weights"] == "small" else f"width {asked['width']}"
-    for name, found in record["measured"].items():
-        alike = record["agreement"].get(name)
-        cells = (
-            name,
-            network,
-            f"{asked['size']} × {asked['size']}",
-            f"{found['seconds_median']:.3f}",
-            f"{faster(record, name):.2f}",
-            f"{found['peak_bytes'] / 1e9:.2f}",
-            f"{alike['gradient_cosine']:.4f}" if alike else "–",
-        )
-        rows.append((cells, frozenset(), False))
-headings = ("", "Network", "Image", "Seconds", "× piq's speed", "Memory (GB)", "Cosine")
-glue("tab_speed", Table(headings, tuple(rows)), display=True)
-glue("speed_machine", timed[0]["machine"])
-glue("speed_threads", timed[0]["threads"])
-glue("speed_repeats", timed[0]["options"]["repeats"])
-glue("speed_commit", timed[0]["commit"][:7])
-for key, record in zip(("wide", "slim"), timed, strict=True):
-    glue(f"{key}_ratio", faster(record, "humimp"))
-    glue(f"{key}_reduced", faster(record, "humimp, bfloat16"))
+files = [results / "benchmarks" / f"{name}.json" for name in ("pieapp", "pieapp_small")]
+timed = [json.loads(file.read_text("utf-8")) for file in files]
+glue("tab_speed", pieapp_small.costs(timed), display=True)
+book.tell(findings.speed(timed))
 
 # %% [markdown]
 # ```{glue:figure} tab_speed

@@ -1,4 +1,7 @@
-"""Figures and table of the appendix on PieAPP-small: agreement, and how its error grows."""
+"""Figures and tables of the appendix on PieAPP-small: agreement, and how its error grows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -6,6 +9,7 @@ from matplotlib.figure import Figure
 
 from humimp.figures import style
 from humimp.figures.table1 import Table
+from humimp.findings.pieapp_small import faster
 
 _NAMES = {"small": "PieAPP-small", "MSE": "squared error"}
 _SETS = {"held-out types": ("vermillion", "o"), "trained types": ("blue", "s")}
@@ -117,3 +121,31 @@ def comparison(table: pd.DataFrame) -> Table:
         for name in names
     )
     return Table(("PieAPP-small with", *headings), rows)
+
+
+def costs(timed: Sequence[Mapping[str, Any]]) -> Table:
+    """Set what value and gradient of one image cost beside piq's.
+
+    Parameters
+    ----------
+    timed
+        Records of ``benchmarks/pieapp.py``.
+    """
+    rows = []
+    for record in timed:
+        asked = record["options"]
+        network = "PieAPP-small" if asked["weights"] == "small" else f"width {asked['width']}"
+        for name, found in record["measured"].items():
+            alike = record["agreement"].get(name)
+            cells = (
+                name,
+                network,
+                f"{asked['size']} × {asked['size']}",
+                f"{found['seconds_median']:.3f}",
+                f"{faster(record, name):.2f}",
+                f"{found['peak_bytes'] / 1e9:.2f}",
+                f"{alike['gradient_cosine']:.4f}" if alike else "–",
+            )
+            rows.append((cells, frozenset[int](), False))
+    headings = ("", "Network", "Image", "Seconds", "× piq's speed", "Memory (GB)", "Cosine")
+    return Table(headings, tuple(rows))

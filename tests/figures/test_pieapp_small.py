@@ -59,3 +59,23 @@ def test_growth_draws_medians_and_shares():
     assert list(left.lines[0].get_ydata()) == pytest.approx([0.2, 4.0])
     (median,) = [line for line in right.lines if line.get_label() == "median"]
     assert list(median.get_ydata()) == pytest.approx([0.01, 1.0])
+
+
+def test_costs_are_beside_piqs():
+    side = {"seconds_median": 0.5, "peak_bytes": 2e9}
+    measured = {
+        "humimp": side | {"seconds": [0.5, 0.5]},
+        "piq.PieAPP": side | {"seconds": [1.0, 2.0]},
+    }
+    record = {
+        "options": {"weights": "random", "width": 64, "size": 299},
+        "measured": measured,
+        "agreement": {"humimp": {"gradient_cosine": 0.98}},
+    }
+    small = record | {"options": {"weights": "small", "width": None, "size": 96}}
+    assert [cells for cells, _, _ in pieapp_small.costs([record, small]).rows] == [
+        ("humimp", "width 64", "299 × 299", "0.500", "3.00", "2.00", "0.9800"),
+        ("piq.PieAPP", "width 64", "299 × 299", "0.500", "1.00", "2.00", "–"),
+        ("humimp", "PieAPP-small", "96 × 96", "0.500", "3.00", "2.00", "0.9800"),
+        ("piq.PieAPP", "PieAPP-small", "96 × 96", "0.500", "1.00", "2.00", "–"),
+    ]
