@@ -34,6 +34,7 @@ from myst_nb import glue
 from humimp import attacks, book, classifiers, costs, datasets, evaluate
 from humimp.distances import l2, share
 from humimp.figures import figure2, tradeoff, whereabouts
+from humimp.findings import ssim as findings
 from humimp.images import load
 
 here = book.start("03_1_ssim")
@@ -137,43 +138,27 @@ records = pd.concat(
 )
 
 # %%
-by = records[records["correct"]].groupby(["attack", "distance"], sort=False)
-table = pd.DataFrame(
-    {"success_rate": 100 * by["success"].mean(), "ssim": 1 - by["cost"].mean()}
-).reset_index(names=["attack", "l2"])
+table = findings.by_distance(records)
 
 # %% [markdown]
 # ## Figure 2: three digits
 
 # %%
-pair = ["SSIM step", "PGD step"]
-at = records[records["distance"] == shown_distance].set_index(["id", "attack"]).unstack()
-both = at["success"][pair].all(axis=1).reindex(dataset.ids)
-chosen = both[both].index[:n_shown]
-if chosen.empty:
-    raise ValueError(
-        f"shown_distance: at {shown_distance} no digit of {n_images} is fooled by both attacks; "
-        "show a larger distance, or take more images"
-    )
+chosen = findings.chosen(records, shown_distance, n_shown)
 truth = dict(zip(dataset.ids, dataset.images, strict=True))
 rows = [
     {"Original": truth[i]}
-    | {name: load(folder(name, shown_distance) / "images" / f"{i}.png") for name in pair}
+    | {n: load(folder(n, shown_distance) / "images" / f"{i}.png") for n in findings.PAIR}
     for i in chosen
 ]
-captions = [
-    {"Original": f"{at['label'][pair[0]][i]}"}
-    | {name: f"“{at['predicted'][name][i]}”   SSIM {1 - at['cost'][name][i]:.2f}" for name in pair}
-    for i in chosen
-]
+captions = findings.captions(records, shown_distance, chosen)
 
 # %% tags=["remove-output", "hide-input"]
 glue("fig_2", figure2(rows, captions), display=True)
-glue("n_shown", len(chosen))
-glue("n_images", n_images)
-glue("accuracy", float(100 * records["correct"].mean()))
-glue("shown_distance", shown_distance)
-glue("worst_l2", float((records["l2"] - records["distance"]).abs().max()))
+book.tell(
+    {"n_shown": len(chosen), "n_images": n_images, "shown_distance": shown_distance}
+    | findings.walked(records)
+)
 
 # %% [markdown]
 # ```{glue:figure} fig_2
@@ -191,13 +176,12 @@ glue("worst_l2", float((records["l2"] - records["distance"]).abs().max()))
 # ## Where the change sits
 
 # %%
-shares = pd.DataFrame({zone: 100 * at[zone].mean() for zone in zones}).loc[pair]
+shares = findings.shares(records, shown_distance, zones)
 
 # %% tags=["remove-output", "hide-input"]
 glue("fig_whereabouts", whereabouts(rows, shares), display=True)
-for name, key in zip(pair, ("ssim", "pgd"), strict=True):
-    glue(f"{key}_background", float(shares.loc[name, "background"]))
-    glue(f"{key}_stroke", float(shares.loc[name, "stroke"]))
+for name, key in zip(findings.PAIR, ("ssim", "pgd"), strict=True):
+    book.tell({zone: float(shares.loc[name, zone]) for zone in zones}, prefix=f"{key}_")
 
 # %% [markdown]
 # ```{glue:figure} fig_whereabouts
@@ -215,15 +199,8 @@ for name, key in zip(pair, ("ssim", "pgd"), strict=True):
 # ## What it buys, and what it costs
 
 # %% tags=["remove-output", "hide-input"]
-shown = table[table["attack"].isin(list(steps))]
-glue("fig_tradeoff", tradeoff(shown), display=True)
-cell = table.set_index(["attack", "l2"])
-for name, key in zip(steps, ("ssim", "pgd", "one"), strict=True):
-    glue(f"{key}_success", float(cell.loc[(name, shown_distance), "success_rate"]))
-    glue(f"{key}_ssim", float(cell.loc[(name, shown_distance), "ssim"]))
-glue("furthest", max(distances))
-glue("far_ssim_success", float(cell.loc[("SSIM step", max(distances)), "success_rate"]))
-glue("far_ssim_ssim", float(cell.loc[("SSIM step", max(distances)), "ssim"]))
+glue("fig_tradeoff", tradeoff(table), display=True)
+book.tell(findings.bought(table, shown_distance))
 
 # %% [markdown]
 # ```{glue:figure} fig_tradeoff
