@@ -25,9 +25,8 @@
 
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
-from myst_nb import glue
 
-from humimp import scoreboard
+from humimp import book, scoreboard
 from humimp.pages import Project
 
 project = Project.holding("05_conclusion")
@@ -35,14 +34,7 @@ board = scoreboard.scoreboard(scoreboard.reference(project.root))
 display(scoreboard.summary(board), Markdown(scoreboard.rules()))
 
 # %% tags=["remove-output", "hide-input"]
-for kind in ("claim", "number"):
-    for section in ("3", "4"):
-        lines = board[(board["kind"] == kind) & (board["section"] == section)]
-        count = lines["verdict"].value_counts()
-        glue(f"{kind}s_{section}", len(lines))
-        found = [(int(count.get(word, 0)), word) for word in scoreboard.VERDICTS]
-        told = [f"{n} {'differ' if word == 'differs' and n != 1 else word}" for n, word in found]
-        glue(f"{kind}s_{section}_told", ", ".join(told))
+book.tell(scoreboard.told(board))
 
 # %% [markdown]
 # ### Claims

@@ -12,7 +12,7 @@ import pandas as pd
 from humimp.scoreboard import section3, section4
 from humimp.scoreboard.entry import Entry, Finding, Line, line
 from humimp.scoreboard.evidence import Evidence, Source, own, reference
-from humimp.scoreboard.show import claims, counts, markdown, numbers, rules, summary
+from humimp.scoreboard.show import claims, counts, markdown, numbers, rules, summary, told
 from humimp.scoreboard.verdicts import VERDICTS
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "rules",
     "scoreboard",
     "summary",
+    "told",
 ]
 
 

@@ -12,6 +12,7 @@ from humimp.figures.table1 import HEADINGS
 from humimp.scoreboard.entry import Line
 from humimp.scoreboard.verdicts import (
     BEYOND,
+    DIFFERS,
     FEWEST,
     NEAR,
     NEAR_POINTS,
@@ -68,6 +69,29 @@ def counts(board: pd.DataFrame) -> pd.DataFrame:
         for kind, section, heading in GROUPS
     }
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(VERDICTS))
+
+
+def told(board: pd.DataFrame) -> dict[str, int | str]:
+    """Count a board's claims and numbers for a sentence.
+
+    Parameters
+    ----------
+    board
+        From :func:`humimp.scoreboard.scoreboard`.
+
+    Returns
+    -------
+    dict
+        ``claims_3``, ``numbers_3``, ``claims_4`` and ``numbers_4``: how many there are; and with
+        ``_told`` behind it, their verdicts: "4 reproduced, 1 close, 2 differ, 0 not testable here".
+    """
+    facts: dict[str, int | str] = {}
+    for kind, section, _ in GROUPS:
+        lines = _group(board, kind, section)
+        each = [(int((lines["verdict"] == word).sum()), word) for word in VERDICTS]
+        words = [f"{n} {'differ' if word == DIFFERS and n != 1 else word}" for n, word in each]
+        facts |= {f"{kind}s_{section}": len(lines), f"{kind}s_{section}_told": ", ".join(words)}
+    return facts
 
 
 def rules() -> str:

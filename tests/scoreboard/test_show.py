@@ -180,3 +180,14 @@ def test_what_the_marks_must_be():
     for wrong in ("", BEGIN, f"{END}{BEGIN}", f"{BEGIN}{BEGIN}{END}"):
         with pytest.raises(ValueError, match=r"README\.md: expected .* put them where"):
             updated(wrong, "x")
+
+
+def test_a_sentence_counts_each_verdict_of_a_group():
+    line = dict.fromkeys(Line._fields, "")
+    words = ["differs", "reproduced", "differs", "not testable here"]
+    rows = [line | {"kind": "claim", "section": "3", "verdict": word} for word in words]
+    rows += [line | {"kind": "number", "section": "4", "verdict": "differs"}]
+    told = show.told(pd.DataFrame(rows))
+    assert (told["claims_3"], told["claims_4"], told["numbers_4"]) == (4, 0, 1)
+    assert told["claims_3_told"] == "1 reproduced, 0 close, 2 differ, 1 not testable here"
+    assert told["numbers_4_told"] == "0 reproduced, 0 close, 1 differs, 0 not testable here"
