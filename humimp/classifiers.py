@@ -288,9 +288,9 @@ def train(
     """
     checks.images(images)
     checks.labels(labels, images)
-    checks.count(epochs, "epochs", low=1)
-    checks.count(batch_size, "batch_size", low=1)
-    checks.count(shift, "shift")
+    epochs = checks.count(epochs, "epochs", low=1)
+    batch_size = checks.count(batch_size, "batch_size", low=1)
+    shift = checks.count(shift, "shift")
     checks.number(learning_rate, "learning_rate", above=0)
     model = copy.deepcopy(model).requires_grad_(True).train()
     device = next(model.parameters()).device
@@ -362,7 +362,7 @@ def _predict(
     """Predict classes; labels, if there are any, must be among the model's."""
     checks.images(images)
     checks.model(model)
-    checks.count(batch_size, "batch_size", low=1)
+    batch_size = checks.count(batch_size, "batch_size", low=1)
     first = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     device = images.device if first is None else first.device
     known = torch.zeros(len(images), dtype=torch.int64) if labels is None else labels

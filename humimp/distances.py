@@ -60,13 +60,14 @@ def linf(original: Tensor, images: Tensor) -> Tensor:
 def share(original: Tensor, images: Tensor, *, low: float = 0.0, high: float = 1.0) -> Tensor:
     """Share of the squared difference that lies where the original is in [low, high], shape (N,).
 
-    It says where a perturbation sits: ``high=0.0`` asks for the black background. It is NaN where
+    It says where a perturbation sits: ``high=0.0`` asks for the black background. It is 0 where
     nothing differs.
     """
     checks.pair(original, images)
     squared = (images - original).flatten(1).double().square()
     where = ((original >= low) & (original <= high)).flatten(1)
-    return ((squared * where).sum(1) / squared.sum(1)).to(images.dtype)
+    whole = squared.sum(1)
+    return ((squared * where).sum(1) / torch.where(whole > 0, whole, 1)).to(images.dtype)
 
 
 class LPIPS:

@@ -180,6 +180,7 @@ def robust_dataset(
         "images": len(images),
         "dtype": str(images.dtype),
         "dataset_sha256": runs.digest([images, labels]),
+        "plan_form_sha256": runs.forms([attack, options]),
         **_identity(model),
     }
     folder = Path(out)

@@ -190,15 +190,18 @@ def run(
     if known is not None:
         runs.check_kind(folder, known, "evaluate.load")
         runs.compare(known["settings"], settings, folder)
+    fixed = {"plan_form_sha256": runs.forms([plan.attack, plan.options, plan.defenses])}
     if known is not None and runs.is_complete(folder, known):
-        at_hand = _inputs({k: thing for k, thing in given.items() if not batches.is_lazy(thing)})
+        at_hand = fixed | _inputs(
+            {key: thing for key, thing in given.items() if not batches.is_lazy(thing)}
+        )
         at_hand = runs.comparable(at_hand, known["inputs"])
         runs.compare({key: known["inputs"].get(key) for key in at_hand}, at_hand, folder)
         return load(folder)
 
     made = {key: thing() if batches.is_lazy(thing) else thing for key, thing in given.items()}
     made["dataset"] = data = _dataset(made["dataset"])
-    inputs = _inputs(made)
+    inputs = fixed | _inputs(made)
     if known is not None:
         inputs = runs.comparable(inputs, known["inputs"])
         runs.compare(known["inputs"], inputs, folder)
@@ -539,6 +542,7 @@ def _inputs(given: Mapping[str, Any]) -> dict[str, Any]:
         rest = json.dumps([data.ids, data.labels.tolist(), list(data.images.shape)])
         total = hashlib.sha256((rest + runs.digest(pixels)).encode()).hexdigest()
         inputs |= {"images": len(data.ids), "dataset_sha256": total}
+        inputs |= {"dtype": str(data.images.dtype)}
     if "model" in given:
         model = given["model"]
         checks.model(model)
@@ -550,6 +554,7 @@ def _inputs(given: Mapping[str, Any]) -> dict[str, Any]:
         _check_columns(given["measures"], "measures")
         measures = given["measures"].items()
         inputs |= {"measures": {key: runs.describe(value) for key, value in measures}}
+        inputs |= {"measures_form_sha256": runs.forms(dict(measures))}
     return inputs
 
 
@@ -563,8 +568,9 @@ def _read_parts(out: Path, plan: Plan, ids: list[str], batch_size: int) -> dict[
         try:
             part = runs.from_parquet(path.read_bytes())
             columns = [*BEFORE, *plan.measures, *AFTER, *(f"under_{d}" for d in plan.defenses)]
-            if list(part) != columns or part["id"].tolist() != ids[rows]:
+            if set(part) != set(columns) or part["id"].tolist() != ids[rows]:
                 raise ValueError("other columns or images than expected")
+            part = part[columns]  # which may have been given in another order before
         except (ValueError, OSError, pa.ArrowException) as error:
             raise ValueError(
                 f"{path}: damaged ({str(error).strip() or type(error).__name__}); delete this file "

@@ -387,8 +387,8 @@ def f_statistics(
     Returns
     -------
     ndarray
-        Shape (R,), ≥ 0. It is 0 where all accuracies of a row are equal, and infinite where the
-        countries lie on a line exactly.
+        Shape (R,), ≥ 0. It is 0 where all accuracies of a row are equal, infinite where the
+        countries lie on a line exactly, and NaN for a row with NaN.
     """
     p = np.atleast_2d(np.asarray(accuracies, dtype=float))
     w = 1 / _sigma(np.asarray(n, dtype=float), covariance)
@@ -402,7 +402,7 @@ def f_statistics(
     tiny = 1e-12 * pp  # rounding leaves about 1e-16 of it where the fit is perfect
     with np.errstate(divide="ignore", invalid="ignore"):
         f = (g.size - 2) * explained / np.where(rest > tiny, rest, 0.0)
-    return cast(Array, np.where(pp > 1e-24, f, 0.0))
+    return cast(Array, np.where(pp <= 1e-24, 0.0, f))
 
 
 def slopes(

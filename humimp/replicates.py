@@ -114,7 +114,7 @@ def run(
         todo = [group for group in groups if not all(seed in parts for seed in group)]
         session = runs.Session(
             folder, known, settings, inputs, ("models", "parts"),
-            **dict(about or {}), before=before, replicates=0,
+            **dict(about or {}), before=before, seeds=seeds, replicates=0,
         )  # fmt: skip
         kept, made = len(seeds) - sum(map(len, todo)), 0
         each = _each(train, todo, executor)
@@ -152,15 +152,17 @@ def load(out: str | os.PathLike[str]) -> pd.DataFrame:
     diary = runs.read(folder)
     if diary is not None:
         runs.check_kind(folder, diary, "replicates.load")
-    seeds = sorted(int(path.stem) for path in (folder / "parts").glob("[0-9]*.parquet"))
+    seeds = {int(path.stem) for path in (folder / "parts").glob("[0-9]*.parquet")}
     if diary is None or not seeds:
         raise ValueError(f"{folder}: no replicates here; train them first")
-    if diary["state"] != "complete":
+    lost = sorted(set(diary["sessions"][-1].get("seeds", [])) - seeds)
+    if diary["state"] != "complete" or lost:
+        missing = f", of seeds {checks.few(lost)} none" if lost else ""
         raise ValueError(
-            f"{folder}: not complete ({len(seeds)} replicates are on disk); "
+            f"{folder}: not complete ({len(seeds)} replicates are on disk{missing}); "
             "start it again with the same settings to go on"
         )
-    return _joined({seed: _read(folder, seed) for seed in seeds}, seeds)
+    return _joined({seed: _read(folder, seed) for seed in seeds}, sorted(seeds))
 
 
 def _before(known: dict[str, Any] | None, parts: Mapping[int, pd.DataFrame]) -> list[int]:

@@ -76,7 +76,7 @@ KINDS = {
 }
 
 #: Fingerprints that older diaries lack: compared only with a diary that has them.
-LATER = ("model", "model_form_sha256")
+LATER = ("model", "model_form_sha256", "measures_form_sha256", "plan_form_sha256", "dtype")
 
 #: Kinds whose text says all about them.
 _BY_TEXT = (
@@ -449,6 +449,12 @@ def describe(thing: Any, *, forms: bool = False) -> Any:
         For an object that has no attributes and is nothing of the above.
     """
     return _describe(thing, forms, ())
+
+
+def forms(thing: Any) -> str:
+    """Return the SHA-256 of what `describe` says with the forms of modules, in hexadecimal."""
+    described = json.dumps(describe(thing, forms=True), sort_keys=True)
+    return hashlib.sha256(described.encode()).hexdigest()
 
 
 def is_fingerprinted(description: Any) -> bool:

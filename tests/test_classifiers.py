@@ -3,6 +3,7 @@
 import math
 import os
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -324,6 +325,16 @@ def test_training_is_the_same_to_the_bit_and_leaves_the_global_state_alone():
     assert not same(runs[0], runs[2])
     assert same(classifiers.digits_cnn(3), classifiers.digits_cnn(3))
     assert not same(classifiers.digits_cnn(3), classifiers.digits_cnn(4))
+
+
+def test_numpy_s_numbers_are_the_plain_ones():
+    images, labels = torch.rand(3, 1, 2, 2), torch.tensor([0, 1, 2])
+    two, no = np.int64(2), np.int64(0)
+    plain = classifiers.train(linear(), images, labels, epochs=2, batch_size=2, shift=0)
+    trained = classifiers.train(linear(), images, labels, epochs=two, batch_size=two, shift=no)
+    assert same(plain, trained)
+    predicted = classifiers.predict(plain, images, np.int64(2))
+    assert torch.equal(predicted, classifiers.predict(plain, images))
 
 
 def test_training_is_adamw_with_one_cycle():

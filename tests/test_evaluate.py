@@ -597,6 +597,77 @@ def test_a_diary_without_a_form_is_accepted_and_stays_without(
         assert absent not in diary["inputs"]
 
 
+def beside(network: nn.Module) -> Any:
+    return lambda original, attacked: network(attacked)[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("what", "complete"),
+    [("measures", True), *((w, c) for w in ("options", "defenses") for c in (True, False))],
+)
+def test_another_normalisation_of_a_network_that_measures_defends_or_guides_is_refused(
+    tmp_path: Path, what: str, complete: bool
+) -> None:
+    def held(network: nn.Module) -> Any:
+        return {
+            "measures": {"t": beside(network)},
+            "options": {"by": 0.5, "guide": network},
+            "defenses": {"d": lambda x: x + 0 * network.std},
+        }[what]
+
+    def guided(model: Any, images: Tensor, labels: Tensor, *, by: float, guide: Any = None) -> Any:
+        return push(model, images, labels, by=by)
+
+    begin = evaluated if complete else interrupted
+    begin(tmp_path, attack=guided, **{what: held(Scaled())})
+    diary = json.loads((tmp_path / "provenance.json").read_text())
+    assert (diary["state"] == "complete") == complete
+    with pytest.raises(ValueError, match=r"(measures|plan)_form_sha256: .* in the folder, .* now"):
+        evaluated(tmp_path, attack=guided, **{what: held(Scaled(std=0.25))})
+    evaluated(tmp_path, attack=guided, **{what: held(Scaled())})
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_another_precision_of_the_images_is_refused(tmp_path: Path, complete: bool) -> None:
+    def either(x: Tensor) -> Tensor:
+        return Linear()(x.float())
+
+    x, labels, ids = dataset()
+    double = (x.double(), labels, ids)
+    begin = evaluated if complete else interrupted
+    begin(tmp_path, model=either, about={"model": "either"})
+    with pytest.raises(
+        ValueError, match=r"dtype: 'torch\.float32' in the folder, 'torch\.float64' now"
+    ):
+        evaluated(tmp_path, model=either, about={"model": "either"}, dataset=double)
+
+
+def once(function: Any) -> Any:
+    """Let a function be called once."""
+    calls = iter([function])
+    return lambda *arguments: next(calls, raising)(*arguments)
+
+
+def raising(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_measures_and_defences_may_come_in_another_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = {"measures": {"l1": l1, "l2": distances.l2}}
+    there |= {"defenses": {"dark_2": darker, "same": Tensor.clone}}
+    wanted = evaluated(tmp_path / "whole", **there)
+    with monkeypatch.context() as patch:
+        patch.setattr(batches, "attack", once(batches.attack))
+        with pytest.raises(KeyboardInterrupt):
+            evaluated(tmp_path / "part", **there)
+    assert len(list((tmp_path / "part" / "parts").iterdir())) == 1
+    again = {what: dict(reversed(given.items())) for what, given in there.items()}
+    found = evaluated(tmp_path / "part", **again)
+    pd.testing.assert_frame_equal(found[list(wanted)], wanted)
+
+
 def bright(x: Tensor) -> Tensor:
     return Linear()(x)
 

@@ -358,6 +358,7 @@ def test_f_at_the_edges() -> None:
     assert f[0] == 0
     assert f[1] == np.inf
     assert 0 < f[2] < np.inf
+    assert np.isnan(fairness.f_statistics([0.1, np.nan, 0.4], g, n)).all()
     fit = fairness.slope(countries([0.1, 0.2, 0.4], g, n))
     assert (fit.f, fit.p) == (np.inf, 0)
     frame = example(11)

@@ -488,6 +488,15 @@ def test_a_diary_from_before_forms_were_known_is_accepted(tmp_path):
     assert "model_form_sha256" not in json.loads(path.read_text())["inputs"]
 
 
+def test_a_lost_replicate_is_missed_and_trained_anew(tmp_path):
+    wanted = train(tmp_path, seeds=[0, 1, 2])
+    (tmp_path / "parts" / "00001.parquet").unlink()
+    with pytest.raises(ValueError, match=r"\(2 replicates are on disk, of seeds 1 none\)"):
+        replicates.load(tmp_path)
+    train(tmp_path, seeds=[0, 1, 2])
+    assert replicates.load(tmp_path).equals(wanted)
+
+
 def test_only_one_process_works_in_a_folder(tmp_path):
     with (
         runs.alone(tmp_path, None),
