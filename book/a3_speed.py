@@ -60,7 +60,7 @@ book.tell(findings.pgd(records["pgd_gpu"]), prefix="gpu_")
 # :alt: "Dots of how many times as long the other side takes in each comparison"
 # :name: "fig-ratios"
 #
-# **Figure E17.** How many times as long the other side takes, for each of {glue:text}`n_rows` comparisons; right of the line this package is faster. The dot is the median over the turns (of two turns, their mean), beside the authors' code of PerC_AL, PPGD and LPA over the images; the thin black line goes from the least to the greatest of them. What was checked of the results is said above. Machines: {glue:text}`machines`.
+# **Figure E17.** How many times as long the other side takes, for each of {glue:text}`n_rows` comparisons; right of the line this package is faster. The dot is the median over the turns (of two turns, their mean), beside the authors' code of PerC_AL, PPGD and LPA over the images; the thin black line goes from the least to the greatest of them. Blue circles: ours is the faster in every turn; red diamonds: the other is; grey squares: turns disagree. *As it comes*: on the classifier as torchvision builds it; the other sides have this package's, with batch normalisation folded into convolutions. What was checked of the results is said above. Machines: {glue:text}`machines`.
 # ```
 #
 # ```{glue:figure} tab_sides
@@ -70,12 +70,12 @@ book.tell(findings.pgd(records["pgd_gpu"]), prefix="gpu_")
 # ```
 #
 # - **Algorithm 1** against its listing as one would write it on piq's PieAPP, one image at a time: {glue:text}`algorithm1_ratio:.2f` times at PieAPP's full width, {glue:text}`algorithm1_reduced:.2f` times where the convolutions of PieAPP take factors rounded to bfloat16 (`precision="bfloat16"`), for which that machine ({glue:text}`algorithm1_machine`) has instructions.
-#   The outcome is the same: as many successes, the same number of steps for each image, $L_2$ within {glue:text}`algorithm1_apart:.1f` %. With PieAPP-small the ratios are {glue:text}`small_ratio:.2f` and {glue:text}`small_reduced:.2f`: the classifier is most of the work there, and at the paper's settings an image takes one or two steps, which leave little to reuse.
+#   The outcome is the same: as many successes, the same number of steps for each image, $L_2$ within {glue:text}`algorithm1_apart:.1f` %. With PieAPP-small the ratios are {glue:text}`small_ratio:.2f` and {glue:text}`small_reduced:.2f`: the classifier is most of the work there, and most images take few steps ({ref}`Table 1 <tab-1>`), which leave little to reuse.
 # - **PGD** with early stop on {glue:text}`n_pgd` images: torchattacks takes {glue:text}`torchattacks:.0f` times as long and foolbox {glue:text}`foolbox:.0f` times, because neither lets images go that are done; stopped by hand, torchattacks takes {glue:text}`by_hand:.2f` times as long. Step by step, at equal numbers of steps, they are at {glue:text}`torchattacks_equal:.2f` and {glue:text}`foolbox_equal:.2f`, where foolbox asks the classifier once more at the end, about what it returns.
 #   On a GPU ({glue:text}`gpu_machine`, {glue:text}`gpu_classifier`, {glue:text}`gpu_n_pgd` images of {glue:text}`gpu_size` × {glue:text}`gpu_size`) torchattacks takes {glue:text}`gpu_torchattacks:.1f` and foolbox {glue:text}`gpu_foolbox:.1f` times as long, torchattacks stopped by hand {glue:text}`gpu_by_hand:.1f` times, each the median over turns that differ severalfold ({glue:text}`gpu_torchattacks_turns`, {glue:text}`gpu_foolbox_turns`, {glue:text}`gpu_by_hand_turns`), since the choice of kernels for each new number of images falls into them; at equal numbers of steps they are at {glue:text}`gpu_torchattacks_equal:.2f` and {glue:text}`gpu_foolbox_equal:.2f`.
 # - **Algorithms 2 and 3**: the listing of Algorithm 2, one image at a time, takes {glue:text}`listing_2:.0f` times as long as our batches; that of Algorithm 3 takes {glue:text}`listing_3:.0f` times as long for a model as {glue:text}`n_models` trained together in batches.
 #
-# Lines on which another is faster: {glue:text}`slower`. Records whose results were not equal: {glue:text}`unequal`.
+# The other is faster in every turn: {glue:text}`other`. Turns disagree: {glue:text}`open`. Records whose results were not equal: {glue:text}`unequal`.
 
 # %% [markdown]
 # ## More images
@@ -132,4 +132,4 @@ book.tell(
 # %% [markdown]
 # ## What came out
 #
-# Of {glue:text}`n_rows` comparisons, the other side is faster in {glue:text}`n_slower`. The large gains come from letting images that are done leave the batch (PGD), and from batches and from training models together (Algorithms 2 and 3). What remains is convolutions, which every library computes with the same routines. On a GPU that holds too, and there full float32 is what an attack needs that ends at the boundary. Set beside others on a GPU so far: {glue:text}`on_gpu`; `make bench DEVICE=cuda` measures all of it.
+# Of {glue:text}`n_rows` comparisons, ours is the faster in every turn of {glue:text}`n_ours`, the other side in {glue:text}`n_other`; in {glue:text}`n_open` turns disagree. The large gains come from letting images that are done leave the batch (PGD), and from batches and from training models together (Algorithms 2 and 3). What remains is convolutions, which every library computes with the same routines. On a GPU that holds too, and there full float32 is what an attack needs that ends at the boundary. Set beside others on a GPU so far: {glue:text}`on_gpu`; `make bench DEVICE=cuda` measures all of it.

@@ -10,7 +10,13 @@ from matplotlib.ticker import FuncFormatter
 
 from humimp.figures import style
 from humimp.figures.table1 import Table
-from humimp.findings.speed import Comparison, Side
+from humimp.findings.speed import Comparison, Side, verdict
+
+_LOOKS = {
+    "ours": (style.COLORS["blue"], "o"),
+    "other": (style.COLORS["vermillion"], "D"),
+    "open": (style.COLORS["grey"], "s"),
+}
 
 
 def sides_table(found: Sequence[tuple[str, Side]]) -> Table:
@@ -107,7 +113,8 @@ def ratios(rows: Sequence[Comparison]) -> Figure:
     -------
     Figure
         A logarithmic axis with a line at 1; a dot at the median of the turns, and a thin line from
-        the least to the greatest. Dots on the wrong side are of another colour and shape.
+        the least to the greatest. Its colour and shape say whether in every turn ours was the
+        faster, or the other, or neither.
 
     Raises
     ------
@@ -121,15 +128,15 @@ def ratios(rows: Sequence[Comparison]) -> Figure:
         axes = figure.subplots()
         for place, (_, turns) in enumerate(rows):
             ratio, ends = statistics.median(turns), (min(turns), max(turns))
-            faster = round(ratio, 2) >= 1
-            color = style.COLORS["blue" if faster else "vermillion"]
+            right = ratio >= 1
+            color, marker = _LOOKS[verdict(turns)]
             axes.plot([1, ratio], [place, place], color=color, alpha=0.35, lw=3, zorder=1)
             axes.plot(ends, [place, place], "|-", color=style.COLORS["black"], lw=1, zorder=2)
-            axes.plot(ratio, place, "o" if faster else "D", color=color, zorder=3)
+            axes.plot(ratio, place, marker, color=color, zorder=3)
             axes.annotate(
-                f"{ratio:.2f}×" if ratio < 10 else f"{ratio:.0f}×", (ends[faster], place),
-                xytext=(7 if faster else -7, 0), textcoords="offset points",
-                ha="left" if faster else "right", va="center", fontsize=9,
+                f"{ratio:.2f}×" if ratio < 10 else f"{ratio:.0f}×", (ends[right], place),
+                xytext=(7 if right else -7, 0), textcoords="offset points",
+                ha="left" if right else "right", va="center", fontsize=9,
             )  # fmt: skip
         axes.axvline(1, color=style.COLORS["black"], lw=1)
         axes.set_xscale("log")

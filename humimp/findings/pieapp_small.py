@@ -10,8 +10,6 @@ from humimp.pieapp import PATCH
 
 Record = Mapping[str, Any]
 
-#: The least share of pairs of distortions on which PieAPP-small was to agree with the committee.
-AIM = 0.85
 #: The attacks of the table of prices: the reading of line 9, the confidence, and what it is called.
 ATTACKS = {
     ("truncate", 0.0): "a = 0",
@@ -59,9 +57,8 @@ def agreement(comparison: pd.DataFrame) -> dict[str, Any]:
         facts[f"{key}_accuracy"] = float(small["accuracy"])
         facts[f"{key}_clear_accuracy"] = float(small["clear_accuracy"])
         facts[f"{key}_pairs"] = int(small["pairs"])
-        for measure in ("MS-SSIM", "MSE"):
+        for measure in ("MS-SSIM", "VSI", "MSE"):
             facts[f"{key}_{measure}"] = float(said.loc[(name, measure), "accuracy"])
-    facts["aim"] = "reached" if facts["new_accuracy"] >= AIM else "not reached"
     return facts
 
 

@@ -160,14 +160,20 @@ def compared(
     return rows
 
 
+def verdict(turns: Sequence[float]) -> str:
+    """Say who is the faster: "ours" or "other" where all turns agree on it, "open" else."""
+    return "ours" if min(turns) > 1 else "other" if max(turns) < 1 else "open"
+
+
 def outcome(rows: Sequence[Comparison]) -> dict[str, Any]:
-    """Count comparisons, and name those where ours is the slower; a ratio of 1.00 is none."""
-    medians = {name: statistics.median(each) for name, each in rows}
-    slower = [f"{name} ({ratio:.2f})" for name, ratio in medians.items() if round(ratio, 2) < 1]
+    """Count who is the faster, and name where the other is and where turns do not agree."""
+    named: dict[str, list[str]] = {"ours": [], "other": [], "open": []}
+    for name, turns in rows:
+        named[verdict(turns)].append(f"{name} ({statistics.median(turns):.2f})")
     return {
         "n_rows": len(rows),
-        "slower": "; ".join(slower) or "none",
-        "n_slower": len(slower),
+        **{f"n_{key}": len(each) for key, each in named.items()},
+        **{key: "; ".join(named[key]) or "none" for key in ("other", "open")},
     }
 
 

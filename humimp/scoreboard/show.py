@@ -346,7 +346,7 @@ def markdown(board: pd.DataFrame) -> str:
     return "\n".join([*lines, "</details>"])
 
 
-_TESTED = ("", "Claim", "Run", "Verdict")
+_TESTED = ("Section", "Claim", "Run", "Verdict")
 
 
 def _compact(lines: pd.DataFrame, columns: Iterable[str], mark: str = "") -> pd.DataFrame:

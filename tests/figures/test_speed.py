@@ -58,21 +58,22 @@ def test_what_rounding_changes():
 
 
 def test_each_comparison_is_a_dot_at_its_ratio_on_its_side_of_one():
-    figure = ratios([("a", [2.7, 3.1, 3.3]), ("b", [0.5, 0.2, 1.5]), ("c", [33.0])])
+    figure = ratios([("a", [2.7, 3.1, 3.3]), ("b", [0.5, 0.2, 1.5]), ("c", [33.0]), ("d", [0.9])])
     (axes,) = figure.axes
-    dots = [line for line in axes.lines if line.get_marker() in ("o", "D")]
-    assert [float(dot.get_xdata()[0]) for dot in dots] == [3.1, 0.5, 33.0]
-    assert [dot.get_marker() for dot in dots] == ["o", "D", "o"]
-    assert dots[0].get_color() != dots[1].get_color()
+    dots = [line for line in axes.lines if line.get_marker() in ("o", "D", "s")]
+    assert [float(dot.get_xdata()[0]) for dot in dots] == [3.1, 0.5, 33.0, 0.9]
+    assert [dot.get_marker() for dot in dots] == ["o", "s", "o", "D"]
+    assert len({dot.get_color() for dot in dots}) == 3
     ranges = [line for line in axes.lines if line.get_marker() == "|"]
     assert [list(map(float, line.get_xdata())) for line in ranges] == [
         [2.7, 3.3],
         [0.2, 1.5],
         [33.0, 33.0],
+        [0.9, 0.9],
     ]
-    assert [text.xy[0] for text in axes.texts] == [3.3, 0.2, 33.0]  # behind the range
-    assert [text.get_text() for text in axes.texts] == ["3.10×", "0.50×", "33×"]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
+    assert [text.xy[0] for text in axes.texts] == [3.3, 0.2, 33.0, 0.9]  # behind the range
+    assert [text.get_text() for text in axes.texts] == ["3.10×", "0.50×", "33×", "0.90×"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c", "d"]
     low, high = axes.get_xlim()
     assert low < 0.2 < 33 < high
     assert axes.get_xscale() == "log"

@@ -104,10 +104,25 @@ def test_comparisons_are_the_others_turns_the_listing_beside_bfloat16_and_the_au
     ]
 
 
-def test_ours_is_the_slower_where_the_median_rounds_to_less_than_one():
-    rows = [("a", [0.2, 0.9, 3.0]), ("b", [0.996]), ("c", [5.0]), ("d", [0.994])]
-    assert speed.outcome(rows) == {"n_rows": 4, "slower": "a (0.90); d (0.99)", "n_slower": 2}
-    assert speed.outcome(rows[1:3])["slower"] == "none"
+@pytest.mark.parametrize(
+    ("turns", "who"),
+    [([1.01, 3.0], "ours"), ([0.2, 0.99], "other"), ([0.9, 1.1], "open"), ([1.0, 2.0], "open")],
+)
+def test_who_is_the_faster_is_what_all_turns_say(turns, who):
+    assert speed.verdict(turns) == who
+
+
+def test_each_verdict_is_counted_and_who_is_not_behind_is_named():
+    rows = [("a", [0.2, 0.9, 3.0]), ("b", [0.996]), ("c", [5.0]), ("d", [1.2, 0.9])]
+    assert speed.outcome(rows) == {
+        "n_rows": 4,
+        "n_ours": 1,
+        "n_other": 1,
+        "n_open": 2,
+        "other": "b (1.00)",
+        "open": "a (0.90); d (1.05)",
+    }
+    assert speed.outcome(rows[2:3])["other"] == "none"
 
 
 def test_where_records_come_from_and_which_are_not_equal():
