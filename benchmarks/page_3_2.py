@@ -26,12 +26,21 @@ from pieapp import network
 from side_by_side import ROOT, Arithmetic, begin, clock, finish, parser
 from torch import nn
 
-from humimp import attacks, classifiers, costs, datasets, defenses, distances, features, pieapp
+from humimp import (
+    attacks,
+    classifiers,
+    costs,
+    datasets,
+    defenses,
+    distances,
+    experiment,
+    features,
+    pieapp,
+)
 from humimp import images as pictures
 from humimp.pages import Project
 
 PAGE = "03_2_pieapp"
-SOURCES = {"photographs": datasets.photographs, "imagenet1000": datasets.imagenet1000}
 
 
 def arguments() -> argparse.Namespace:
@@ -62,9 +71,7 @@ def ground_cost(name: str, device: str) -> Any:
     """Give the ground cost, PieAPP with random weights."""
     if name == "PieAPP":
         return pieapp.Distance(network("random").to(device))
-    return {"PieAPP-small": partial(costs.PieAPP, "small"), "HaarPSI": costs.HaarPSI}.get(
-        name, costs.SSIM
-    )()
+    return experiment.COSTS[name]()
 
 
 def entries(
@@ -122,7 +129,7 @@ def main() -> None:
     record = begin(options, page=given)
     device, n = options.device, measured(options, given)
     model = classifiers.load(given["classifier"], device=device)
-    x = SOURCES[given["images"]](n, given["size"]).images.to(device)
+    x = datasets.load(given["images"], n, size=given["size"]).images.to(device)
     labels = classifiers.predict(model, x)
     rows: dict[str, dict[str, Any]] = {}
 
@@ -178,7 +185,6 @@ def main() -> None:
         row["page_floor"] = row["floor"] * row["calls"] * given["n_images"]
     record["measured"] = dict(sorted(rows.items(), key=lambda entry: -entry[1]["page_seconds"]))
     total = {key: sum(row[key] for row in rows.values()) for key in ("page_seconds", "page_floor")}
-    record["page"] = given
     record["total"] = total
     rate = record["matmul_per_second"] / 1e9
     print(

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from page_3_2 import SOURCES, ground_cost, measured, page
+from page_3_2 import ground_cost, measured, page
 from side_by_side import begin, clock, finish, parser
 
-from humimp import attacks, classifiers, dro
+from humimp import attacks, classifiers, datasets, dro
 
 PAGE = "04_3_results"
 
@@ -42,7 +42,7 @@ def main() -> None:
     record = begin(options, page=given)
     device, n = options.device, measured(options, given)
     model = classifiers.load(given["classifier"], device=device, fold=False)
-    x = SOURCES[given["images"]](n, given["size"]).images.to(device)
+    x = datasets.load(given["images"], n, size=given["size"]).images.to(device)
     labels = classifiers.predict(model, x)
     pool = dro.clean(x, labels, given["rounds"])
     moves = {"steps": given["steps"], "step_size": given["step_size"]}

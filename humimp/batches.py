@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from humimp import checks, runs
+from humimp import checks, fingerprints
 from humimp import images as pictures
 from humimp.attacks._steps import margin
 from humimp.rounding import reproducible, rounding
@@ -135,7 +135,7 @@ def ready(plan: Plan) -> Plan:
     model, measures = (
         thing() if is_lazy(thing) else thing for thing in (plan.model, plan.measures)
     )
-    if plan.model_sha256 is not None and runs.weights(model) != plan.model_sha256:
+    if plan.model_sha256 is not None and fingerprints.weights(model) != plan.model_sha256:
         raise ValueError(
             "model: the function returned other weights in a worker than where the run was "
             "started; let it return the same each time, from a file or a fixed seed"

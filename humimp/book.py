@@ -69,10 +69,11 @@ class Run:
         about = self.about
         whose = "Reference run" if self.run == "reference" else "Your run"
         dirty = " with uncommitted changes" if about.get("dirty") else ""
+        started = about["started"][:16].replace("T", " ")
         return (
-            f"{whose}: {about['profile']} profile, started {about['started'][:16]} UTC, "
+            f"{whose}: {about['profile']} profile, started {started} UTC, "
             f"commit {str(about['commit'])[:7]}{dirty}, {about['device']}."
-        ).replace("T", " ", 1)
+        )
 
 
 def start(page: str) -> Run:

@@ -18,7 +18,7 @@ import torchvision
 from piq.functional.layers import L2Pool2d
 from torch import Tensor, nn
 
-from humimp import checks, runs, weights
+from humimp import checks, fingerprints, weights
 from humimp.rounding import in_full
 
 #: Pixels that a network is given at once, all images together; bounds the memory. On a CPU VGG-16
@@ -159,7 +159,7 @@ class Saliency:
 
     def _of_original(self, image: Tensor) -> Tensor:
         """Return the map of one original, (1, H, W), from memory if it is there."""
-        key = runs.digest([image])
+        key = fingerprints.digest([image])
         found = self._known.get(key)
         if found is None:
             found = self._map(image)

@@ -47,7 +47,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from humimp import checks, progress, runs
+from humimp import checks, fingerprints, progress, runs
 from humimp import images as pictures
 from humimp import replicates as books
 from humimp.replicates import Trained
@@ -170,8 +170,8 @@ def robust_dataset(
         return make(None)
     settings = {
         "algorithm": 2,
-        "attack": runs.describe(attack),
-        "options": runs.describe(options),
+        "attack": fingerprints.describe(attack),
+        "options": fingerprints.describe(options),
         **_settings(learning_rate, batch_size, weighting),
         "rounds": rounds,
         "seed": seed,
@@ -179,8 +179,8 @@ def robust_dataset(
     inputs = {
         "images": len(images),
         "dtype": str(images.dtype),
-        "dataset_sha256": runs.digest([images, labels]),
-        "plan_form_sha256": runs.forms([attack, options]),
+        "dataset_sha256": fingerprints.digest([images, labels]),
+        "plan_form_sha256": fingerprints.forms([attack, options]),
         **_identity(model),
     }
     folder = Path(out)
@@ -345,7 +345,7 @@ class _Shelf:
             with safetensors.safe_open(path, "pt") as file:
                 packed, stamp = file.get_tensor("images"), (file.metadata() or {}).get("sha256")
             made = _unpacked(packed, str(like.dtype)).to(like.device)
-            if runs.digest([packed]) != stamp or made.shape != like.shape:
+            if fingerprints.digest([packed]) != stamp or made.shape != like.shape:
                 raise ValueError("other images than were written")
         except (safetensors.SafetensorError, ValueError, OSError) as error:
             raise ValueError(
@@ -357,7 +357,7 @@ class _Shelf:
     def write(self, number: int, made: Tensor) -> None:
         """Keep the attacks of a batch."""
         packed = _packed(made)
-        data = safetensors.torch.save({"images": packed}, {"sha256": runs.digest([packed])})
+        data = safetensors.torch.save({"images": packed}, {"sha256": fingerprints.digest([packed])})
         runs.write(self._part(number), data)
         self._made += 1
         self._session.note(batches=self._made)
@@ -535,8 +535,8 @@ def replicates(
     }
     inputs = {
         **_identity(model),
-        "robust_sha256": runs.digest(data),
-        "test_sha256": runs.digest([images, labels]),
+        "robust_sha256": fingerprints.digest(data),
+        "test_sha256": fingerprints.digest([images, labels]),
         "ids_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest(),
     }
     sent: RobustDataset | Path = data
@@ -756,7 +756,10 @@ def _precision(mixed: bool, device: torch.device) -> AbstractContextManager[Any]
 
 def _identity(model: nn.Module) -> dict[str, str]:
     """Return the fingerprints of a model."""
-    return {"model_sha256": runs.weights(model), "model_form_sha256": runs.form(model)}
+    return {
+        "model_sha256": fingerprints.weights(model),
+        "model_form_sha256": fingerprints.form(model),
+    }
 
 
 def _settings(learning_rate: float, batch_size: int, weighting: str) -> dict[str, Any]:

@@ -30,7 +30,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from humimp import batches, checks, executors, progress, runs, weights
+from humimp import batches, checks, executors, fingerprints, progress, runs, weights
 from humimp import images as pictures
 from humimp.batches import AFTER, BEFORE, Attack, Batch, Defense, Done, Measure, Model, Plan
 from humimp.runs import load
@@ -190,7 +190,7 @@ def run(
     if known is not None:
         runs.check_kind(folder, known, "evaluate.load")
         runs.compare(known["settings"], settings, folder)
-    fixed = {"plan_form_sha256": runs.forms([plan.attack, plan.options, plan.defenses])}
+    fixed = {"plan_form_sha256": fingerprints.forms([plan.attack, plan.options, plan.defenses])}
     if known is not None and runs.is_complete(folder, known):
         at_hand = fixed | _inputs(
             {key: thing for key, thing in given.items() if not batches.is_lazy(thing)}
@@ -428,7 +428,7 @@ def _settings(
         )
     model = given["model"]
     plain = callable(model) and not isinstance(model, nn.Module) and "model" not in lazy
-    if plain and not about and not runs.is_fingerprinted(runs.describe(model)):
+    if plain and not about and not fingerprints.is_fingerprinted(fingerprints.describe(model)):
         raise ValueError(
             "about: the model is a callable in which no weights are found; say what it is, e.g. "
             "about={'classifier': 'mobilenet_v2'}, so that this run can be told from that of "
@@ -439,11 +439,11 @@ def _settings(
     except (TypeError, ValueError) as error:
         raise ValueError(f"about: expected something that JSON can hold ({error})") from error
     return {
-        "attack": runs.describe(plan.attack),
+        "attack": fingerprints.describe(plan.attack),
         "name": plan.name,
-        "options": {key: runs.describe(value) for key, value in plan.options.items()},
+        "options": {key: fingerprints.describe(value) for key, value in plan.options.items()},
         "about": described,
-        "defenses": {key: runs.describe(value) for key, value in plan.defenses.items()},
+        "defenses": {key: fingerprints.describe(value) for key, value in plan.defenses.items()},
         "batch_size": batch_size,
         "seed": plan.seed,
     }
@@ -540,21 +540,24 @@ def _inputs(given: Mapping[str, Any]) -> dict[str, Any]:
         data = _dataset(given["dataset"])
         pixels = (pictures.to_uint8(data.images[rows]) for rows in _slices(len(data.ids), 64))
         rest = json.dumps([data.ids, data.labels.tolist(), list(data.images.shape)])
-        total = hashlib.sha256((rest + runs.digest(pixels)).encode()).hexdigest()
+        total = hashlib.sha256((rest + fingerprints.digest(pixels)).encode()).hexdigest()
         inputs |= {"images": len(data.ids), "dataset_sha256": total}
         inputs |= {"dtype": str(data.images.dtype)}
     if "model" in given:
         model = given["model"]
         checks.model(model)
         if isinstance(model, nn.Module):
-            inputs |= {"model_sha256": runs.weights(model), "model_form_sha256": runs.form(model)}
+            inputs |= {
+                "model_sha256": fingerprints.weights(model),
+                "model_form_sha256": fingerprints.form(model),
+            }
         else:
-            inputs |= {"model_sha256": None, "model": runs.describe(model, forms=True)}
+            inputs |= {"model_sha256": None, "model": fingerprints.describe(model, forms=True)}
     if "measures" in given:
         _check_columns(given["measures"], "measures")
         measures = given["measures"].items()
-        inputs |= {"measures": {key: runs.describe(value) for key, value in measures}}
-        inputs |= {"measures_form_sha256": runs.forms(dict(measures))}
+        inputs |= {"measures": {key: fingerprints.describe(value) for key, value in measures}}
+        inputs |= {"measures_form_sha256": fingerprints.forms(dict(measures))}
     return inputs
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from humimp import datasets, distances, evaluate, runs, weights
+from humimp import datasets, distances, evaluate, fingerprints, weights
 
 LEARNED = {
     "lpips_alex": distances.LPIPS("alex"),
@@ -387,7 +387,7 @@ def test_saliency_can_be_sent_to_another_process_and_starts_one_session_there(mo
     saliency(x, x)
     assert len(started) == 2
     distances._session.cache_clear()
-    assert runs.describe(saliency) == {"humimp.distances.Saliency": {}}
+    assert fingerprints.describe(saliency) == {"humimp.distances.Saliency": {}}
 
 
 def test_saliency_maps_of_originals_are_computed_once_while_they_are_remembered(monkeypatch):
@@ -471,7 +471,9 @@ def test_records_know_changed_by_the_networks_weights():
     network, same, other = brightest(), brightest(), brightest()
     with torch.no_grad():
         other[2].weight[0, 0] += 1e-6
-    first, second, third = (runs.describe(distances.Changed(one)) for one in (network, same, other))
+    first, second, third = (
+        fingerprints.describe(distances.Changed(one)) for one in (network, same, other)
+    )
     assert list(first) == ["humimp.distances.Changed"]
     assert first == second
     assert first != third
@@ -541,7 +543,7 @@ def test_resized_brings_the_shorter_side_to_its_size(pairs, shape):
 
 def test_conventions_are_told_apart_in_records():
     told = [
-        runs.describe(one)
+        fingerprints.describe(one)
         for one in (
             distances.Unscaled(LEARNED["lpips_vgg"]),
             distances.Unscaled(LEARNED["lpips_alex"]),

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from scipy import stats
 from torch import Tensor, nn
 
-from humimp import attacks, dro, paper, replicates, runs
+from humimp import attacks, dro, fingerprints, paper, replicates, runs
 
 N, CLASSES = 7, 3
 
@@ -503,7 +503,7 @@ def test_damage_is_found(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"000001\.safetensors: damaged"):
         made(out=tmp_path)
     packed = safetensors.torch.load(whole)["images"][:2]  # in order, but of another batch
-    stamp = {"sha256": runs.digest([packed])}
+    stamp = {"sha256": fingerprints.digest([packed])}
     for metadata in (stamp, None):
         part.write_bytes(safetensors.torch.save({"images": packed}, metadata))
         with pytest.raises(ValueError, match=r"1\.safetensors: damaged .*other images than were"):

@@ -539,7 +539,7 @@ def test_a_worker_remembers_two_runs() -> None:
 def test_a_worker_with_another_model_is_refused() -> None:
     other = Linear()
     other.scale.data.fill_(11)
-    plan = a_plan(model_sha256=evaluate.runs.weights(Linear()))
+    plan = a_plan(model_sha256=evaluate.fingerprints.weights(Linear()))
     batches.work("same", plan, a_batch())
     with pytest.raises(ValueError, match=r"model: the function returned other weights in a worker"):
         batches.work("other", batches.replace(plan, model=lambda: other), a_batch())

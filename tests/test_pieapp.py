@@ -15,7 +15,7 @@ from PIL import Image
 from piq.pieapp import PieAPPModel
 from torch import Tensor, nn
 
-from humimp import attacks, costs, pieapp, runs, weights
+from humimp import attacks, costs, fingerprints, pieapp, weights
 
 #: Score of piq's test pair by the authors' own code, from piq's tests/test_pieapp.py.
 GOLDEN = 2.2393305
@@ -490,7 +490,7 @@ def test_cost_from_a_file(saved):
 def test_cost_is_recorded_by_what_decides_its_values(saved):
     path, _ = saved
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert runs.describe(costs.PieAPP(path, stride=20, patches=5)) == {
+    assert fingerprints.describe(costs.PieAPP(path, stride=20, patches=5)) == {
         "humimp.costs.PieAPP": {
             "weights": "pieapp.pt",
             "sha256": digest,

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from humimp import attacks, distances, evaluate, runs
+from humimp import attacks, distances, evaluate, fingerprints
 from humimp.rounding import in_full, reproducible, rounding
 
 
@@ -117,7 +117,7 @@ def test_attacks_that_search_the_boundary_or_take_finite_differences_compute_in_
     attack = getattr(attacks, name)
     attack(model, torch.full((2, 3, 8, 8), 0.7), torch.zeros(2, dtype=torch.int64), **more)
     assert set(asked) == {"ieee"}
-    assert runs.describe(attack) == f"humimp.attacks.{name}.{name}"
+    assert fingerprints.describe(attack) == f"humimp.attacks.{name}.{name}"
 
 
 class Watched(torch.nn.Module):
