@@ -47,7 +47,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from humimp import checks, fingerprints, progress, runs
+from humimp import checks, files, fingerprints, progress, runs
 from humimp import images as pictures
 from humimp import replicates as books
 from humimp.replicates import Trained
@@ -358,7 +358,7 @@ class _Shelf:
         """Keep the attacks of a batch."""
         packed = _packed(made)
         data = safetensors.torch.save({"images": packed}, {"sha256": fingerprints.digest([packed])})
-        runs.write(self._part(number), data)
+        files.write(self._part(number), data)
         self._made += 1
         self._session.note(batches=self._made)
 
@@ -367,7 +367,7 @@ class _Shelf:
         tensors = {name: value.cpu().contiguous() for name, value in pool._asdict().items()}
         tensors["images"] = _packed(pool.images)
         data = safetensors.torch.save(tensors)
-        runs.write(self._session.out / "robust.safetensors", data)
+        files.write(self._session.out / "robust.safetensors", data)
         self._session.complete(hashlib.sha256(data).hexdigest())
         shutil.rmtree(self._session.out / "parts")
 

@@ -30,7 +30,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from humimp import batches, checks, executors, fingerprints, progress, runs, weights
+from humimp import batches, checks, executors, files, fingerprints, progress, runs, weights
 from humimp import images as pictures
 from humimp.batches import AFTER, BEFORE, Attack, Batch, Defense, Done, Measure, Model, Plan
 from humimp.runs import load
@@ -239,7 +239,7 @@ def run(
                 )
                 shown.update(len(done.records))
         whole = runs.to_parquet(pd.concat([parts[i] for i in sorted(parts)], ignore_index=True))
-        runs.write(folder / "records.parquet", whole)
+        files.write(folder / "records.parquet", whole)
         session.complete(hashlib.sha256(whole).hexdigest())
         return load(folder)
 
@@ -486,8 +486,8 @@ def _sent_out(
 def _write(out: Path, index: int, done: Done) -> None:
     """Write a batch down: its records last, which say that it is done."""
     for one, file in done.files.items():
-        runs.write(_image(out, one), file)
-    runs.write(_part(out, index), runs.to_parquet(done.records))
+        files.write(_image(out, one), file)
+    files.write(_part(out, index), runs.to_parquet(done.records))
 
 
 def _check_columns(given: Mapping[str, Any], what: str) -> None:

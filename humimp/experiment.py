@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from humimp import attacks, checks, classifiers, costs, datasets, dro, geography, runs
+from humimp import attacks, checks, classifiers, costs, datasets, dro, files, geography
 from humimp.geography import GeoDataset
 
 #: Ground costs by the name that a page gives them.
@@ -224,7 +224,7 @@ def theta0(
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
-        runs.write(path, safetensors.torch.save(state))
+        files.write(path, safetensors.torch.save(state))
     return model
 
 

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from humimp import checks
+from humimp import checks, files
 
 Validation = Literal["truncate", "round", "none"]
 
@@ -198,7 +198,11 @@ def save(image: Tensor, path: str | os.PathLike[str]) -> None:
         If it cannot be written, as on a full disk.
     """
     path = Path(path)
-    _write(path, encode(image, path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            errno.ENOENT, "no such folder to save an image in; create it first", str(path.parent)
+        )
+    files.write(path, encode(image, path))
 
 
 def encode(image: Tensor, path: str | os.PathLike[str] = "image.png") -> bytes:
@@ -260,28 +264,3 @@ def _centre(image: Image.Image, size: int, shorter: int) -> Image.Image:
     image = image.resize((width, height), Image.Resampling.BILINEAR)
     left, top = round((width - size) / 2), round((height - size) / 2)
     return image.crop((left, top, left + size, top + size))
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Put a file in place in one step: whole or not at all."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            errno.ENOENT, "no such folder to save an image in; create it first", str(path.parent)
-        )
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException as error:
-        part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OSError(
-                error.errno,
-                "no space left on the disk for this image; free some and run again "
-                "(a file that was there before is untouched)",
-                str(path),
-            ) from error
-        raise

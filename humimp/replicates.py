@@ -24,7 +24,7 @@ import pyarrow as pa
 import safetensors.torch
 from torch import Tensor
 
-from humimp import checks, executors, progress, runs
+from humimp import checks, executors, files, progress, runs
 
 #: Columns of the records, in order.
 COLUMNS = ("replicate", "id", "label", "predicted", "correct", "diverged")
@@ -234,8 +234,8 @@ def _write(
     records["correct"] = records["predicted"] == records["label"]
     records["diverged"] = diverged
     state = {name: value.detach().cpu().contiguous() for name, value in trained.state.items()}
-    runs.write(_model(folder, seed), safetensors.torch.save(state))
-    runs.write(_part(folder, seed), runs.to_parquet(records))
+    files.write(_model(folder, seed), safetensors.torch.save(state))
+    files.write(_part(folder, seed), runs.to_parquet(records))
     return records
 
 

@@ -31,7 +31,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from humimp import checks
+from humimp import checks, files
 
 if sys.platform != "win32":
     import fcntl
@@ -252,7 +252,7 @@ def alone(out: Path, known: dict[str, Any] | None) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         descriptor = _locked(path)
     except OSError as error:
-        raise _cannot_write(error, path) from error
+        raise files.cannot_write(error, path) from error
     try:
         if read(out) != known:
             raise ValueError(
@@ -323,38 +323,9 @@ class Session:
         write_json(self.out / "provenance.json", self._diary)
 
 
-def write(path: Path, data: bytes) -> None:
-    """Put a file in place in one step: whole or not at all.
-
-    Parameters
-    ----------
-    path
-        The file. One of this name stays untouched until the new one is complete.
-    data
-        Its content.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written, as on a full disk.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException as error:
-        part.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise _cannot_write(error, path) from error
-        raise
-
-
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file for people to read; see :func:`write`."""
-    write(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    """Write a JSON file for people to read; see :func:`humimp.files.write`."""
+    files.write(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def to_parquet(records: pd.DataFrame) -> bytes:
@@ -415,16 +386,6 @@ def provenance(**more: Any) -> dict[str, Any]:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         **more,
     }
-
-
-def _cannot_write(error: OSError, path: Path) -> OSError:
-    """Return an error that says what to do."""
-    return OSError(
-        error.errno,
-        f"cannot write ({error.strerror}); what was computed before is intact: "
-        "make room, or make the folder writable, and run again to go on",
-        str(path),
-    )
 
 
 def _locked(path: Path) -> int | None:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from scipy import stats
 from torch import Tensor, nn
 
-from humimp import attacks, dro, fingerprints, paper, replicates, runs
+from humimp import attacks, dro, files, fingerprints, paper, replicates, runs
 
 N, CLASSES = 7, 3
 
@@ -403,8 +403,8 @@ def stopping(monkeypatch: pytest.MonkeyPatch, last: int, before: bool) -> None:
             raise Stop
         kept(path, content)
 
-    kept: Callable[[Path, bytes], None] = runs.write
-    monkeypatch.setattr(runs, "write", write)
+    kept: Callable[[Path, bytes], None] = files.write
+    monkeypatch.setattr(files, "write", write)
 
 
 @pytest.mark.parametrize("before", [True, False])

@@ -494,7 +494,7 @@ def test_each_process_has_its_own_unfinished_files(
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", watch)
-    evaluate.runs.write(tmp_path / "a.json", b"")
+    evaluate.files.write(tmp_path / "a.json", b"")
     assert seen == [f".a.json.{os.getpid()}.part"]
 
 

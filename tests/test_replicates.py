@@ -20,7 +20,7 @@ import torch
 from distributed import Client, LocalCluster
 from torch import Tensor, nn
 
-from humimp import datasets, dro, evaluate, experiment, fairness, replicates, runs
+from humimp import datasets, dro, evaluate, experiment, fairness, files, replicates, runs
 
 CLASSES = 3
 SEEDS = (0, 1, 2, 3, 4)
@@ -265,7 +265,7 @@ class Stop(BaseException):
 
 def stopping(monkeypatch: pytest.MonkeyPatch, last: int) -> None:
     """Stop in the middle of the given write of a file."""
-    kept = runs.write
+    kept = files.write
 
     def write(path: Path, content: bytes) -> None:
         nonlocal last
@@ -275,10 +275,10 @@ def stopping(monkeypatch: pytest.MonkeyPatch, last: int) -> None:
             raise Stop
         kept(path, content)
 
-    monkeypatch.setattr(runs, "write", write)
+    monkeypatch.setattr(files, "write", write)
 
 
-def files(out: Path) -> dict[str, bytes]:
+def contents(out: Path) -> dict[str, bytes]:
     """Return what is in a folder, but for the diary, which has times."""
     found = [path for path in out.rglob("*") if path.is_file() and path.suffix != ".json"]
     return {str(path.relative_to(out)): path.read_bytes() for path in found}
@@ -288,7 +288,7 @@ def test_cut_off_at_any_write_it_goes_on_and_ends_the_same(tmp_path, monkeypatch
     options: dict[str, Any] = {"together": 2, "seeds": (3, 1, 2), "passes": 1}
     options["robust"] = robust(3)  # one step
     records = train(tmp_path / "whole", **options)
-    wanted, cuts = files(tmp_path / "whole"), 0
+    wanted, cuts = contents(tmp_path / "whole"), 0
     assert len(wanted) == 6
     for last in range(20):
         out = tmp_path / str(last)
@@ -302,7 +302,7 @@ def test_cut_off_at_any_write_it_goes_on_and_ends_the_same(tmp_path, monkeypatch
         with pytest.raises(ValueError, match=r"not complete|no replicates here"):
             replicates.load(out)
         pd.testing.assert_frame_equal(train(out, **options), records)
-        assert files(out) == wanted
+        assert contents(out) == wanted
         assert len(replicates.load(out)) == len(records)
     assert cuts == 1 + 6 + 2 + 1  # the diary, the files, the diary after each group and at the end
 
@@ -322,7 +322,7 @@ def test_tensors_come_back_in_any_order_of_memory_and_rows_are_numbered(tmp_path
 
 def test_what_is_done_is_not_done_again_and_more_seeds_can_follow(tmp_path, monkeypatch):
     first = train(tmp_path, seeds=[7, 5])
-    assert len(files(tmp_path)) == 4
+    assert len(contents(tmp_path)) == 4
     with monkeypatch.context() as patch:
         patch.setattr(dro._Job, "train", None)
         pd.testing.assert_frame_equal(train(tmp_path, seeds=[7, 5]), first)

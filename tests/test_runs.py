@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from humimp import runs
+from humimp import files, runs
 
 
 def test_settings_that_are_none_are_no_missing_ones(tmp_path: Path) -> None:
@@ -79,5 +79,5 @@ def test_a_write_that_is_interrupted_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        runs.write(tmp_path / "file", b"content")
+        files.write(tmp_path / "file", b"content")
     assert list(tmp_path.iterdir()) == []
