@@ -120,7 +120,8 @@ def load(
         evaluation transforms do. None returns the image as it is.
     shorter
         By default round(size · 256/224): 256 for 224, 342 for 299, as torchvision evaluates
-        ImageNet classifiers. Pass ``shorter=size`` to cut as little as possible.
+        ImageNet classifiers. Pass ``shorter=size`` to cut as little as possible. Without a
+        ``size`` it counts for nothing.
 
     Returns
     -------

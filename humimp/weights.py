@@ -7,8 +7,9 @@ A checkpoint is looked for in four places, in this order:
 3. installed packages (``requirements-models.txt``), which are searched but never imported,
 4. the network; what is downloaded lands in the cache.
 
-Every file is verified by its SHA-256 each time it is read. No file is ever run as code: safetensors
-hold numbers only, PyTorch files are read with ``weights_only=True``, and pickles of NumPy arrays go
+Every file is verified by its SHA-256, once as long as it does not change; by the first eight digits
+where its name has no more, as in PyTorch's hub. No file is ever run as code: safetensors hold
+numbers only, PyTorch files are read with ``weights_only=True``, and pickles of NumPy arrays go
 through an unpickler that knows three names. An ONNX network is found and verified here, and run by
 onnxruntime.
 """

@@ -1,4 +1,4 @@
-"""What the two NPTM attacks share: the start, the margin loss, the distance and the projections."""
+"""What the two NPTM attacks share: the start, the distance and the projections."""
 
 from collections.abc import Callable
 from typing import Literal

@@ -107,6 +107,10 @@ def imperceptible(
     k steps costs k + 1 forward and at most k + 1 backward passes (N each if it needs all). Images
     that are done leave the batch; where less than half of it is left, what is left is asked about
     once more, so that no backward pass goes through the others.
+
+    A GPU may round factors of convolutions to TF32 here, as PyTorch lets it: an image stops behind
+    the boundary, and the outcome stays that of a CPU (the book's appendix on speed). The attacks
+    that come back to the boundary ask for full float32 (`humimp.rounding`).
     """
     labels = begin(
         model, images, labels,

@@ -78,6 +78,10 @@ def pgd_l2(
     Each image is tried before each step and returned untried after the last, with one forward
     pass a step, as in `imperceptible`. Images that are done leave the batch; where less than half
     of it is left, what is left is asked about once more, without the others.
+
+    A GPU may round factors of convolutions to TF32 here, as PyTorch lets it: an image stops behind
+    the boundary, and the outcome stays that of a CPU (the book's appendix on speed). The attacks
+    that come back to the boundary ask for full float32 (`humimp.rounding`).
     """
     labels = begin(
         model, images, labels,

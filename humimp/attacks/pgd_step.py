@@ -46,7 +46,7 @@ def pgd_step(
     Raises
     ------
     ValueError
-        For bad input (see `humimp.checks`).
+        For bad input (see `humimp.checks`) or a gradient that is not finite.
     """
     gradient = _radius.gradient(model, images, labels, targeted)
     return _radius.step(images, gradient, l2, validate)

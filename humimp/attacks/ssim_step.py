@@ -67,8 +67,8 @@ def ssim_step(
     Raises
     ------
     ValueError
-        For bad input (see `humimp.checks`), images smaller than a window, or a tolerance that
-        cannot be reached.
+        For bad input (see `humimp.checks`), images smaller than a window, a tolerance that cannot
+        be reached, or a gradient that is not finite.
     """
     checks.choice(window, "window", ("gaussian", "global"))
     gradient = _radius.gradient(model, images, labels, targeted)
