@@ -118,7 +118,7 @@ glue("fig_1a", figures.figure1(), display=True)
 # 3. With confidence $a = 5$ it survives JPEG compression and bit-depth reduction better than all other attacks, while being less visible than PPGD, the most visible of them.
 #    The paper's Figure 4; {doc}`page 3.2 <03_2_pieapp>`.
 # 4. A classifier trained on ImageNet is more often right on images from richer countries, and the slope differs significantly from zero. The paper's Figure 5a and its F-test; {doc}`page 4.1 <04_1_bias_metric>`.
-# 5. Building the adversarial data set once and training on samples from it gives many robust models at a bearable cost. The paper's Algorithms 2 and 3; {doc}`page 4.2 <04_2_dro>`.
+# 5. Building the adversarial data set once and training on samples from it gives many models at a bearable cost. The paper's Algorithms 2 and 3; {doc}`page 4.2 <04_2_dro>`.
 # 6. Training on these attacks lowers that slope more than training on PGD or on PerC attacks. The paper's Figure 5b and its t-tests; {doc}`page 4.3 <04_3_results>`.
 #
 # ## What came out

@@ -13,6 +13,7 @@ from humimp.figures.table1 import HEADINGS
 from humimp.scoreboard.entry import Entry, Finding, missing
 from humimp.scoreboard.evidence import TABLE1_PAGES, Company, Evidence, Row, Source, mean
 from humimp.scoreboard.verdicts import (
+    BY_CONSTRUCTION,
     CLOSE,
     DIFFERS,
     FEWEST,
@@ -340,7 +341,7 @@ def _projection(_: Evidence) -> Finding:
     }
     word = claim([Difference(1.0 if has[PPGD] and has[LPA] and not has[A0] else -1.0)])
     told = [name.partition(" (a")[0] for name, found in has.items() if found]
-    return Finding(word, f"with a projection: {', '.join(told) or 'none'}", "the programs")
+    return Finding(word, f"with a projection: {', '.join(told) or 'none'}", BY_CONSTRUCTION)
 
 
 def _price(evidence: Evidence) -> Finding:
@@ -415,11 +416,12 @@ def _same_distance(evidence: Evidence) -> Finding:
     def off(company: Company, l2: float) -> float:
         return max(float((company[n].records["l2"] / l2 - 1).abs().max()) for n in _BOTH)
 
-    return _digits(
+    found = _digits(
         evidence,
         lambda company, l2: Difference(0.01 - off(company, l2)),
         lambda company, l2: f"to within {100 * off(company, l2):.2g} %",
     )
+    return _by_construction(found)
 
 
 def _both_fool(evidence: Evidence) -> Finding:
@@ -438,11 +440,17 @@ def _both_fool(evidence: Evidence) -> Finding:
 
 def _at_most_one(evidence: Evidence) -> Finding:
     """Judge whether SSIM is at most 1."""
-    return _digits(
+    found = _digits(
         evidence,
         lambda c, _: Difference(1e-5 + min(float(c[n].records["cost"].min()) for n in _BOTH)),
         lambda c, _: f"at most {max(1 - float(c[n].records['cost'].min()) for n in _BOTH):.4f}",
     )
+    return _by_construction(found)
+
+
+def _by_construction(found: Finding) -> Finding:
+    """Say of what holds in a run that it holds in each."""
+    return found._replace(run=BY_CONSTRUCTION) if found.verdict == REPRODUCED else found
 
 
 # ------------------------------------------------------------------------------------- settings

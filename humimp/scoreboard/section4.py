@@ -11,6 +11,7 @@ from humimp.scoreboard.entry import Entry, Finding, missing
 from humimp.scoreboard.evidence import Evidence, Geography, mean
 from humimp.scoreboard.verdicts import (
     BEYOND,
+    BY_CONSTRUCTION,
     CLOSE,
     DIFFERS,
     GEOGRAPHIES,
@@ -215,15 +216,12 @@ def _recent(evidence: Evidence) -> Finding:
     found = evidence.parameters("04_3_results")
     if found is None:
         return Finding(NOT_TESTABLE, note="a run of page 4.3")
-    source, values = found
-    n, rounds = values["n_train"], values["rounds"]
+    n, rounds = found[1]["n_train"], found[1]["rounds"]
     weights = dro.weights(n, rounds).numpy()
     shares = 100 * weights.reshape(rounds + 1, n).sum(1) / weights.sum()
     word = claim([Difference(float(step)) for step in np.diff(shares)])
     told = ", ".join(f"{share:.2g}" for share in shares)
-    return Finding(
-        word, f"{told} % of the draws, by round", f"{source.run}, the weights themselves"
-    )
+    return Finding(word, f"{told} % of the draws, by round", BY_CONSTRUCTION)
 
 
 def _count(key: str, printed: int, evidence: Evidence) -> Finding:

@@ -34,6 +34,10 @@ FEWEST = 10
 GEOGRAPHIES = 2
 
 
+#: In the place of a run, where a claim holds whatever is computed: of the programs themselves.
+BY_CONSTRUCTION = "by construction"
+
+
 class Difference(NamedTuple):
     """One inequality of a claim: it holds if ``value`` is above 0; ``error`` is its standard error.
 

@@ -186,8 +186,10 @@ def test_a_sentence_counts_each_verdict_of_a_group():
     line = dict.fromkeys(Line._fields, "")
     words = ["differs", "reproduced", "differs", "not testable here"]
     rows = [line | {"kind": "claim", "section": "3", "verdict": word} for word in words]
+    rows[1]["run"] = "by construction"
     rows += [line | {"kind": "number", "section": "4", "verdict": "differs"}]
     told = show.told(pd.DataFrame(rows))
     assert (told["claims_3"], told["claims_4"], told["numbers_4"]) == (4, 0, 1)
+    assert told["n_sure"] == 1
     assert told["claims_3_told"] == "1 reproduced, 0 close, 2 differ, 1 not testable here"
     assert told["numbers_4_told"] == "0 reproduced, 0 close, 1 differs, 0 not testable here"
