@@ -53,8 +53,8 @@ from humimp import (
     paper,
 )
 from humimp.distances import DISTS, LPIPS, Changed, l1, l2, linf
-from humimp.figures import table_by_network, transfer, transfer_rates
-from humimp.figures.table1 import Table
+from humimp.figures import table_by_network, transfer
+from humimp.findings import networks as findings
 
 here = book.start("03_2_3_networks")
 
@@ -72,18 +72,12 @@ here = book.start("03_2_3_networks")
 # %% tags=["hide-input"]
 price = experiment.COSTS[cost]()
 titles = classifiers.TITLES
+dataset = cache(partial(datasets.load, images, n_images, size=size, drawn=sample))
 
 
 @cache
 def model(name):
     return classifiers.load(name, device="auto")
-
-
-@cache
-def dataset():
-    source = {"photographs": datasets.photographs, "imagenet1000": datasets.imagenet1000}[images]
-    found = source(n_images, size)
-    return datasets.sample(found, sample) if 0 < sample < n_images else found
 
 
 def measures():
@@ -143,120 +137,14 @@ records = {
 # %% [markdown]
 # ## Table 1, network by network
 
-# %% tags=["hide-input"]
-aims = {"l2": 1 / 6, "lpips": 1 / 10, "dists": 1 / 4}  # of 8-bit aware, beside ours at least a
-headings = (
-    "Network", "Attacked", "Ours (least a) least of the paper's rows", "Least LPIPS",
-    "Least DISTS", "8-bit aware ÷ ours: L₂", "LPIPS", "DISTS",
-    "Transfer at the least a (%)", "at the greatest a (%)",
-)  # fmt: skip
-
-
-def verdicts(records, confidences):
-    """Ask of each network what holds there: a row for each."""
-    shares = transfer_rates(records)
-    weakest, strongest = (f"Ours (a = {a:g})" for a in (min(confidences), max(confidences)))
-    found = {}
-    for network, one in records.items():
-        summary = evaluate.table(one)
-        theirs = [name for name in summary.index if name in paper.TABLE1]
-        elsewhere = shares.loc[network, [name for name in records if name != network]].mean(axis=1)
-        ratio = summary.reindex(["8-bit aware"]).iloc[0] / summary.loc[weakest]
-        least = summary[["lpips", "dists"]].idxmin()
-        found[network] = {
-            "n": int(summary["n"].iloc[0]),
-            "always": summary.loc[weakest, "success_rate"] == 100,
-            "claim": set(summary.loc[theirs, ["lpips", "dists"]].idxmin()) == {weakest},
-            "least_lpips": least["lpips"],
-            "least_dists": least["dists"],
-            "below_all": set(least) == {"8-bit aware"},
-            **{f"ratio_{key}": ratio[key] for key in aims},
-            "met": all(ratio[key] <= aim for key, aim in aims.items()),
-            "weak": elsewhere[weakest],
-            "strong": elsewhere[strongest],
-            "most": ", ".join(elsewhere[elsewhere == elsewhere.max()].index),
-            "most_share": elsewhere.max(),
-            "aware": elsewhere.get("8-bit aware", float("nan")),
-        }
-    return pd.DataFrame.from_dict(found, orient="index")
-
-
-def listed(found):
-    """Set what `verdicts` found."""
-    lines = [
-        (
-            titles[network], str(row["n"]), "yes" if row["claim"] else "no",
-            row["least_lpips"], row["least_dists"], *(f"{row[f'ratio_{key}']:.4f}" for key in aims),
-            f"{row['weak']:.0f}", f"{row['strong']:.0f}",
-        )
-        for network, row in found.iterrows()
-    ]  # fmt: skip
-    return Table(headings, tuple((line, frozenset(), False) for line in lines))
-
-
-def how_many(holds):
-    """Say on how many of the networks something holds."""
-    return f"{int(holds.sum())} of {len(holds)}"
-
-
-def called(networks):
-    """Name networks as in a sentence."""
-    *first, last = (titles[name] for name in networks)
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def counted(found):
-    """Say how many photographs were attacked on each network."""
-    return ", ".join(f"{n} with {titles[name]}" for name, n in found["n"].items())
-
-
-def lengths(asked):
-    """Say how many steps the attacks had that have their own number of them."""
-    told = [f"PerC_AL {asked['perc_al_steps']} (its authors: 1000)"]
-    if "DDN" in asked["later"]:
-        told.append(f"DDN {asked['ddn_steps']} (100 to 1000)")
-    if "ALMA (LPIPS)" in asked["later"]:
-        told.append(f"ALMA {asked['alma_steps']} (100 or 1000)")
-    return ", ".join(told)
-
-
-NUMBERS = {1: "one network", 2: "two networks", 3: "three networks", 4: "four networks"}
-
-
 # %% tags=["remove-output", "hide-input"]
-found = verdicts(records, confidences)
+found = findings.verdicts(records, confidences=confidences)
 glue("tab_networks", table_by_network(records, titles), display=True)
-glue("tab_verdicts", listed(found), display=True)
-glue("n_networks", NUMBERS[len(networks)])
-glue("names", called(networks))
-glue("own_sizes", ", ".join(f"{titles[n]} {classifiers.SIZES[n]}" for n in networks))
-glue("n_images", len(records[networks[0]]) // len(rows))
-glue("n_correct", counted(found))
-glue("size", size)
-glue("cost", experiment.TITLES[cost])
-glue("stand_in", "as in the paper" if cost == "PieAPP" else "a stand-in for the paper's PieAPP")
-glue("later", ", ".join(later) or "none")
-glue("left_out", ", ".join(name for name in extra if name not in later) or "none")
-own = {"perc_al_steps": perc_al_steps, "ddn_steps": ddn_steps, "alma_steps": alma_steps}
-glue("own_steps", lengths(own | {"later": later}))
-glue("paper_images", paper.N_IMAGES)
-glue("paper_size", paper.IMAGE_SIZE)
-glue("a_least", f"{min(confidences):g}")
-glue("a_most", f"{max(confidences):g}")
-glue("grain", 100 / int(found["n"].max()))
-glue("sure", int(100 * 0.05 ** (1 / int(found["n"].min()))))
-for key in ("always", "claim", "below_all", "met"):
-    glue(key, how_many(found[key]))
-for key in aims:
-    glue(f"met_{key}", how_many(found[f"ratio_{key}"] <= aims[key]))
-    glue(f"worst_{key}", float(found[f"ratio_{key}"].max()))
-glue("grows", how_many(found["strong"] > found["weak"]))
-glue("weak", float(found["weak"].mean()))
-glue("strong", float(found["strong"].mean()))
-aware = found["aware"].mean()
-glue("aware", "not run" if pd.isna(aware) else f"{aware:.0f} %")
-most = [f"of {titles[n]}, {row['most']} ({row['most_share']:.0f} %)" for n, row in found.iterrows()]
-glue("most", "; ".join(most))
+glue("tab_verdicts", findings.listed(found), display=True)
+book.tell(findings.settings(found, here.about["parameters"], known=extra))
+book.tell(findings.claims(found))
+book.tell(findings.transferred(found))
+book.tell({"paper_images": paper.N_IMAGES, "paper_size": paper.IMAGE_SIZE})
 
 # %% [markdown]
 # ```{glue:figure} tab_networks
@@ -315,28 +203,13 @@ if scale is not None:
         )
         for network in asked["networks"]
     }
-    seen = verdicts(large, asked["confidences"])
+    found = findings.verdicts(large, confidences=asked["confidences"])
     glue("large_tab_networks", table_by_network(large, titles), display=True)
-    glue("large_tab_verdicts", listed(seen), display=True)
+    glue("large_tab_verdicts", findings.listed(found), display=True)
     glue("large_fig_transfer", transfer(large, titles), display=True)
-    glue("large_n_networks", NUMBERS[len(large)])
-    glue("large_names", called(large))
-    glue("large_n_images", len(large[asked["networks"][0]]) // len(names))
-    glue("large_n_correct", counted(seen))
-    glue("large_size", asked["size"])
-    glue("large_cost", asked["cost"])
-    glue(
-        "large_stand_in",
-        "as in the paper" if asked["cost"] == "PieAPP" else "a stand-in for PieAPP",
-    )
-    glue("large_own_steps", lengths(asked))
-    glue("large_a_least", f"{min(asked['confidences']):g}")
-    glue("large_a_most", f"{max(asked['confidences']):g}")
-    glue("large_grain", 100 / int(seen["n"].max()))
-    for key in ("claim", "below_all", "met"):
-        glue(f"large_{key}", how_many(seen[key]))
-    for key in ("weak", "strong"):
-        glue(f"large_{key}", float(seen[key].mean()))
+    book.tell(findings.settings(found, asked, known=extra), prefix="large_")
+    book.tell(findings.claims(found), prefix="large_")
+    book.tell(findings.transferred(found), prefix="large_")
 
 # %% [markdown]
 # The tables and the figure above show the run that the first line of this page names. Those below always show the **reference run at the paper's settings**, on {glue:text}`large_n_networks`: {glue:text}`large_names`.
