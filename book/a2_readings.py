@@ -34,14 +34,16 @@ perc_al_steps = [20, 40]  # numbers of iterations of PerC_AL to try; 1000 in its
 batch_size = 5  # images at a time; NPTM's noise at the start depends on it
 
 # %% tags=["nbval-ignore-output"]
-import math
-from functools import cache
+import inspect
+from functools import cache, partial
 
 from myst_nb import glue
 
 from humimp import attacks, book, classifiers, datasets, evaluate, experiment, features, paper
 from humimp.distances import DISTS, LPIPS, Resized, Unscaled, l1, l2, linf
-from humimp.figures.readings import CLEARLY, FEWEST, POINTS, Candidate, factor, favoured, readings
+from humimp.figures.readings import CLEARLY, FEWEST, POINTS, readings
+from humimp.findings import readings as findings
+from humimp.findings.words import stand_in
 
 here = book.start("a2_readings")
 
@@ -68,6 +70,7 @@ here = book.start("a2_readings")
 price = experiment.COSTS[cost]()
 common = {"steps": steps, "step_size": step_size, "validate": "truncate"}
 ours = common | {"confidence": 0.0, "cost": price, "lam": lam}
+whole = cache(partial(datasets.load, images, n_images, size=size))
 
 
 @cache
@@ -75,18 +78,12 @@ def model():
     return classifiers.load(classifier, device="auto")
 
 
-@cache
-def whole():
-    source = {"photographs": datasets.photographs, "imagenet1000": datasets.imagenet1000}[images]
-    return source(n_images, size)
-
-
 def evaluated(name, attack, options, n=n_images, measures=None):
     about = {"classifier": classifier, "images": images, "n": n_images, "size": size}
     if n < n_images:
         about |= {"sample": n}
     return evaluate.run(
-        attack, model, lambda: datasets.sample(whole(), n), out=here.folder / book.slug(name),
+        attack, model, lambda: datasets.sample(whole(), n), out=here.row(name),
         options=options, about=about, measures=measures or judges, batch_size=batch_size, name=name,
     )  # fmt: skip
 
@@ -144,164 +141,39 @@ judged = evaluated("PGD, other judges", attacks.pgd_l2, common, sampled, other_j
 
 
 # %% tags=["remove-output", "hide-input"]
-import inspect
-from statistics import NormalDist
+def by_row(records):
+    return {one["attack"].iloc[0]: one for one in records}
 
 
-def candidates(records, confidences):
-    """Candidates from the records of each row, by name, of a run with these confidences."""
-    means = {name: evaluate.table(one).iloc[0] for name, one in records.items()}
-    columns = ("success_rate", "l1", "l2", "linf", "lpips", "dists")
+found = findings.candidates(by_row([*runs, judged]), confidences=confidences, nptm=nptm)
+glue("yours_tab_readings", readings(found), display=True)
+book.tell(findings.favours(found, confidences=confidences), prefix="yours_")
+book.tell(findings.numbers(found, "line_9"), prefix="yours_")
 
-    def of(place, row, names):
-        return [
-            Candidate(
-                place, told, row, {c: float(means[name][c]) for c in columns}, int(means[name]["n"])
-            )
-            for told, name in names.items()
-            if name in means
-        ]
-
-    judged = records["PGD, other judges"]
-    judged = judged[judged["success"]]
-    base = means["PGD (L2)"]
-
-    def judge(place, column, names):
-        whole_mean = float(base[column])
-        ratios = {
-            told: float(judged[name].mean() / judged[column].mean()) for told, name in names.items()
-        }
-        return [
-            Candidate(place, told, "PGD (L2)", {column: ratio * whole_mean}, len(judged))
-            for told, ratio in ratios.items()
-        ]
-
-    def alike(name):
-        """Restrict a row to the images of another reading of it."""
-        own, other = records[name], records.get(f"{name}, normalised")
-        if other is not None:
-            own = own[own["id"].isin(other["id"])]
-        means[name] = evaluate.table(own).iloc[0]
-        return name
-
-    slow = [name for name in records if name.startswith("PerC_AL")]
-    return [
-        *of("Line 9 (PGD)", "PGD (L2)", {"cut off after every step": "PGD (L2)",
-            "round after every step": "PGD, round", "round once, to save": "PGD, none"}),
-        *judge("LPIPS of PGD", "lpips", {"VGG-16": "lpips", "VGG-16, images in [0, 1]": "lpips_vgg_unscaled",
-            "VGG-16, resized to 256": "lpips_vgg_256", "AlexNet": "lpips_alex",
-            "AlexNet, images in [0, 1]": "lpips_alex_unscaled"}),
-        *judge("DISTS of PGD", "dists", {"full size": "dists", "resized to 256": "dists_256"}),
-        *(
-            one for a in confidences if (name := f"Ours (a = {a:g})") in paper.TABLE1
-            if name in records
-            for one in of(f"Gradient of {name[0].lower()}{name[1:]}", name,
-                          {"as it is": alike(name), "normalised": f"{name}, normalised"})
-        ),
-        *of("NPTM (PPGD)", "NPTM (PPGD)", {name: f"PPGD, {name}" for name in nptm}),
-        *of("NPTM (LPA)", "NPTM (LPA)", {name: f"LPA, {name}" for name in nptm}),
-        *of("PerC_AL", "PerC_AL", {name.removeprefix("PerC_AL, "): name for name in slow}),
-    ]  # fmt: skip
-
-
-def shown(prefix, records, confidences):
-    """Glue the table of a run with these confidences, and which readings it favours."""
-    found = candidates(records, confidences)
-    least, most = min(confidences), max(confidences)
-    glue(f"{prefix}_tab_readings", readings(found), display=True)
-    places = {
-        "line_9": "Line 9 (PGD)",
-        "lpips": "LPIPS of PGD",
-        "dists": "DISTS of PGD",
-        "gradient": f"Gradient of ours (a = {least:g})",
-        "gradient_most": f"Gradient of ours (a = {most:g})",
-        "ppgd": "NPTM (PPGD)",
-        "lpa": "NPTM (LPA)",
-        "perc_al": "PerC_AL",
-    }
-    for key, place in places.items():
-        group = [one for one in found if one.place == place]
-        best = favoured(group)
-        none = "none clearly" if group else "none, for the paper has no such row"
-        glue(f"{prefix}_{key}", f"“{best}”" if best else none)
-        for k, one in enumerate(group):
-            glue(f"{prefix}_{key}_{k}_factor", factor(one))
-            for what, column in {"success": "success_rate", "l2": "l2"}.items():
-                glue(f"{prefix}_{key}_{k}_{what}", one.values.get(column, float("nan")))
-    base = records["PGD (L2)"]
-    spread = evaluate.errors(base).iloc[0]
-    for column in ("l1", "l2", "linf", "lpips", "dists"):
-        glue(f"{prefix}_pgd_{column}", float(evaluate.table(base).iloc[0][column]))
-        glue(f"{prefix}_pgd_{column}_error", float(spread[column]))
-    glue(f"{prefix}_n_pgd", int(base["correct"].sum()))
-    glue(f"{prefix}_n_pgd_images", len(base))
-    glue(f"{prefix}_most_passes", float(base["forwards"].max()))
-    won = base[base["success"]]
-    for column in ("lpips", "dists"):
-        glue(f"{prefix}_median_{column}", float(1000 * won[column].median()))
-    glue(f"{prefix}_least_a", f"{least:g}")
-    glue(f"{prefix}_most_a", f"{most:g}")
-    ours, normal = (records[f"Ours (a = {least:g}){more}"] for more in ("", ", normalised"))
-    for column in ("l1", "lpips", "dists"):
-        glue(f"{prefix}_ours_{column}", float(evaluate.table(ours).iloc[0][column]))
-    glue(f"{prefix}_n_ours", int(ours["correct"].sum()))
-    glue(f"{prefix}_lost", int((ours["correct"] & ~ours["success"]).sum()))
-    glue(f"{prefix}_most_passes_ours", float(ours["forwards"].max()))
-    both = normal[normal["success"]].merge(won, on="id", suffixes=("", "_pgd"))
-    glue(f"{prefix}_n_normal", len(both))
-    for column in ("lpips", "dists"):
-        pair = 1000 * both[[column, f"{column}_pgd"]]
-        off = pair[column] - pair[f"{column}_pgd"]
-        glue(f"{prefix}_normal_{column}", float(pair[column].mean()))
-        glue(f"{prefix}_normal_{column}_pgd", float(pair[f"{column}_pgd"].mean()))
-        glue(f"{prefix}_normal_{column}_off", f"{off.mean():+.2f}".replace("-", "−"))
-        glue(f"{prefix}_normal_{column}_error", float(off.sem()))
-    for key, kappa in (("plain", False), ("40", True)):
-        factors = [
-            factor(one) for one in found if one.place == "PerC_AL" and ("κ" in one.name) == kappa
-        ]
-        finite = [one for one in factors if math.isfinite(one)]
-        told = f"{min(finite):.2f} to {max(finite):.2f}" if finite else "–"
-        excluded = len(factors) - len(finite)
-        glue(f"{prefix}_perc_{key}", told + (f" ({excluded} ruled out)" if excluded else ""))
-
-
-shown("yours", {one["attack"].iloc[0]: one for one in [*runs, judged]}, confidences)
 scale = book.at_scale("a2_readings")
+book.tell({"scale": scale.plain() if scale else "The paper's settings have not been run yet."})
 if scale is not None:
-    kept = [evaluate.load(path.parent) for path in sorted(scale.folder.glob("*/provenance.json"))]
-    settings = scale.about["parameters"]
-    shown("paper", {one["attack"].iloc[0]: one for one in kept}, settings["confidences"])
-    glue("paper_steps", settings["steps"])
-glue(
-    "scale",
-    scale.plain() if scale else "The paper's settings have not been run yet.",
-)
-glue("points", POINTS)
-glue("clearly", CLEARLY)
-glue("fewest", FEWEST)
-glue("n_images", n_images)
-glue("size", size)
-glue("classifier", classifiers.TITLES[classifier])
-glue("cost", experiment.TITLES[cost])
-glue("stand_in", "as in the paper" if cost == "PieAPP" else "a stand-in for the paper's PieAPP")
-glue("round_steps", ROUND_STEPS)
-for what, column in {"success": "success_rate", "l1": "l1", "l2": "l2", "linf": "linf"}.items():
-    glue(f"printed_lpa_{what}", paper.TABLE1["NPTM (LPA)"][column])
-# What the noise that NPTM starts from has by itself, at the paper's size.
-sigma = inspect.signature(attacks.lpa).parameters["noise"].default
-values = 3 * paper.IMAGE_SIZE**2
-glue("noise", sigma)
-glue("noise_l1", sigma * values * math.sqrt(2 / math.pi))
-glue("noise_l2", sigma * math.sqrt(values))
-glue("noise_linf", sigma * NormalDist().inv_cdf((1 + 0.5 ** (1 / values)) / 2))
-printed = paper.TABLE1["PGD (L2)"]
-for column in ("l1", "l2", "linf", "lpips", "dists"):
-    glue(f"printed_{column}", printed[column])
-if scale is not None:
-    large = evaluate.table(evaluate.load(scale.folder / "pgd-l2")).iloc[0]
-    for column in ("l1", "l2", "linf"):
-        glue(f"over_{column}", float(100 * (large[column] / printed[column] - 1)))
+    asked = scale.about["parameters"]
+    large = by_row(
+        evaluate.load(path.parent) for path in sorted(scale.folder.glob("*/provenance.json"))
+    )
+    found = findings.candidates(large, confidences=asked["confidences"], nptm=nptm)
+    glue("paper_tab_readings", readings(found), display=True)
+    book.tell(findings.favours(found, confidences=asked["confidences"]), prefix="paper_")
+    book.tell(findings.numbers(found, "line_9"), prefix="paper_")
+    book.tell(findings.numbers(found, "lpa"), prefix="paper_")
+    book.tell(findings.perc_al(found), prefix="paper_")
+    book.tell(findings.pgd(large["PGD (L2)"]), prefix="paper_")
+    book.tell(findings.ours(large, confidences=asked["confidences"]), prefix="paper_")
+    book.tell(findings.over(large["PGD (L2)"]))
+    book.tell({"paper_steps": asked["steps"]})
+
+book.tell(findings.printed())
+sigma = inspect.signature(attacks.lpa).parameters["noise"].default  # what NPTM starts from
+book.tell(findings.noise(sigma, paper.IMAGE_SIZE))
+book.tell({"points": POINTS, "clearly": CLEARLY, "fewest": FEWEST, "round_steps": ROUND_STEPS})
+book.tell({"n_images": n_images, "size": size, "classifier": classifiers.TITLES[classifier]})
+book.tell({"cost": experiment.TITLES[cost], "stand_in": stand_in(cost)})
 
 # %% [markdown]
 # ## At the paper's settings
