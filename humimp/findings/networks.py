@@ -89,7 +89,7 @@ def listed(found: pd.DataFrame) -> Table:
     lines = [
         (
             TITLES[str(network)], str(row["n"]), "yes" if row["claim"] else "no",
-            row["least_lpips"], row["least_dists"], *(f"{row[f'ratio_{key}']:.4f}" for key in AIMS),
+            row["least_lpips"], row["least_dists"], *(_share(row[f"ratio_{key}"]) for key in AIMS),
             f"{row['weak']:.0f}", f"{row['strong']:.0f}",
         )
         for network, row in found.iterrows()
@@ -173,3 +173,8 @@ def transferred(found: pd.DataFrame) -> dict[str, Any]:
         "aware": "not run" if pd.isna(aware) else f"{aware:.0f} %",
         "most": "; ".join(most),
     }
+
+
+def _share(ratio: float) -> str:
+    """Print a share, or a dash where there is none."""
+    return "–" if pd.isna(ratio) else f"{ratio:.4f}"

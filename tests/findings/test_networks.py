@@ -100,7 +100,7 @@ def test_the_table_has_a_line_for_each_network(found):
             ("MobileNetV2", "3", "yes", aware, aware, "0.1667", "0.1000", "0.2500", "50", "83"),
             ("EfficientNet-Lite2", "4", "no", "PGD (L2)", aware, "0.1250", "0.2000", "0.1250",
              "50", "38"),
-            ("ResNet-50", "2", "no", "Ours (a = 0)", "Ours (a = 5)", "nan", "nan", "nan", "0",
+            ("ResNet-50", "2", "no", "Ours (a = 0)", "Ours (a = 5)", "–", "–", "–", "0",
              "25"),
         )
     )  # fmt: skip
