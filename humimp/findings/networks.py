@@ -58,12 +58,22 @@ def verdicts(records: Mapping[str, pd.DataFrame], *, confidences: Sequence[float
           confidence, and of 8-bit aware (NaN without it), the mean over the other networks in
           percent;
         - ``most``, ``most_share``: which attacks are transferred most, and how often.
+
+    Raises
+    ------
+    ValueError
+        A network classifies no image correctly, so that there is nothing to ask.
     """
     shares = transfer_rates(records)
     weakest, strongest = (f"Ours (a = {a:g})" for a in (min(confidences), max(confidences)))
     found = {}
     for network, one in records.items():
         summary = evaluate.table(one)
+        if not summary["n"].iloc[0]:
+            raise ValueError(
+                f"{network}: none of the {summary['images'].iloc[0]} photographs is classified "
+                "correctly, so none was attacked; take more of them, or larger ones"
+            )
         elsewhere = shares.drop(columns=network).mean(axis=1)[network]
         theirs = summary[summary.index.isin(paper.TABLE1)]
         ratio = summary.reindex([_AWARE]).iloc[0] / summary.loc[weakest]

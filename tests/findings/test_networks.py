@@ -91,6 +91,13 @@ def test_each_network_is_asked_what_holds(found):
         np.testing.assert_allclose(found[column], values, rtol=1e-12, err_msg=column)
 
 
+def test_a_network_that_is_right_about_no_image_is_named():
+    given = {name: records(name) for name in NETWORKS}
+    given["resnet50"] = given["resnet50"].assign(correct=False, success=False)
+    with pytest.raises(ValueError, match="resnet50: none of the 4 photographs is classified corr"):
+        findings.verdicts(given, confidences=[5.0, 0.0])
+
+
 def test_the_table_has_a_line_for_each_network(found):
     table = findings.listed(found)
     aware = "8-bit aware"
