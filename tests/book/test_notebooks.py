@@ -10,6 +10,7 @@ import yaml
 from humimp.pages import Project
 
 from .conftest import ROOT, python
+from .test_pages import WORDS
 
 TINY = yaml.safe_load((Path(__file__).parent / "tiny.yml").read_text())
 PROJECT = Project(ROOT)
@@ -28,6 +29,21 @@ def copy(clone):
         assert re.search(rf"^\[\d+/{len(NAMES)}\] {name}  \d", said, re.M), said
     assert f"The book: {root / '_build' / 'html' / 'index.html'}\n" in said
     return root
+
+
+def test_what_a_page_quotes_is_glued_once_in_the_page_that_it_names(copy):
+    glued = {}
+    for name in NAMES:
+        cells = nbformat.read(copy / "book" / f"{name}.ipynb", as_version=4).cells
+        about = [out.get("metadata", {}) for cell in cells for out in cell.get("outputs", [])]
+        names = [one["scrapbook"]["name"] for one in about if "scrapbook" in one]
+        assert len(set(names)) == len(names), f"{name} glues a name twice"
+        glued[name] = set(names)
+    for name, words in WORDS.items():
+        for key in re.findall(r"\{glue:\w+\}(?:`| )([^`\s]+)", words):
+            page, _, own = key.rpartition("::")
+            page, own = page.removesuffix(".ipynb") or name, own.split(":")[0]
+            assert own in glued[page], f"{name} quotes {key}, which {page} does not glue"
 
 
 def test_pages_that_are_run_again_give_the_same(copy):

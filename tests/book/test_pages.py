@@ -91,19 +91,6 @@ def test_labels_are_unique_and_every_reference_has_one():
     assert set(pages) - set(listed()) == set()
 
 
-def test_numbers_quoted_from_other_pages_are_glued_there():
-    for name, words in WORDS.items():
-        for key in re.findall(r"\{glue:\w+\}`([^`]+)`", words):
-            page, _, own = key.rpartition("::")
-            page = page.removesuffix(".ipynb") or name
-            own = own.split(":")[0]
-            pieces = re.findall(r"glue\(\s*f?[\"']([^\"']+)", code(page))
-            patterns = [re.sub(r"\\\{.*?\\\}", ".+", re.escape(piece)) for piece in pieces]
-            computed = re.search(r"glue\(\s*[^\"'f\s]", code(page))
-            found = any(re.fullmatch(pattern, own) for pattern in patterns)
-            assert found or computed, f"{name} quotes {key}, which {page} does not glue"
-
-
 def test_every_figure_and_table_has_a_caption_and_a_number():
     captions = re.findall(r"^```\{glue:figure\} (\S+)\n((?::\w+:.*\n)*)\n*(.*)", BOOK, re.M)
     for key, options, first in captions:
