@@ -58,11 +58,11 @@ from humimp import (
     evaluate,
     experiment,
     features,
-    paper,
 )
 from humimp.distances import DISTS, LPIPS, Saliency, l1, l2, linf
-from humimp.figures import figure3, figure4, table1
-from humimp.images import load
+from humimp.figures import examples, figure3, figure4, table1
+from humimp.findings import table1 as findings
+from humimp.findings import words
 
 here = book.start("03_2_pieapp")
 
@@ -173,15 +173,7 @@ rows = [
 
 
 # %%
-@cache
-def dataset():
-    source = {"photographs": datasets.photographs, "imagenet1000": datasets.imagenet1000}[images]
-    found = source(n_images, size)
-    return datasets.sample(found, sample) if 0 < sample < n_images else found
-
-
-def folder(name, run=here):
-    return run.folder / book.slug(name)
+dataset = cache(partial(datasets.load, images, n_images, size=size, drawn=sample))
 
 
 def evaluated(name, attack, options):
@@ -193,7 +185,7 @@ def evaluated(name, attack, options):
         "size": size,
     }
     return evaluate.run(
-        attack, model, dataset, out=folder(name), options=options, about=about,
+        attack, model, dataset, out=here.row(name), options=options, about=about,
         measures={} if name == "No attack" else measures, defenses=defended,
         batch_size=batch_size, name=name,
     )  # fmt: skip
@@ -216,114 +208,40 @@ attacked = records[records["attack"] != "No attack"]
 
 # %% tags=["remove-output", "hide-input"]
 summary, spread = evaluate.table(attacked), evaluate.errors(attacked)
-if not saliency:
-    summary["saliency"] = spread["saliency"] = float("nan")
-by_confidence = [f"Ours (a = {a:g})" for a in sorted(confidences)]
-weakest, second, strongest = by_confidence[0], by_confidence[:2][-1], by_confidence[-1]
-known = {*paper.TABLE1, *by_confidence}  # the paper's rows, at any confidence
-theirs = [name for name in summary.index if name in known]
+names = findings.places(confidences)
+n_correct = int(summary["n"].iloc[0])
 glue("tab_1", table1(attacked, errors=True), display=True)
-glue("n_images", n_images)
-glue("n_correct", int(summary["n"].iloc[0]))
-glue("size", size)
-glue("classifier", classifiers.TITLES[classifier])
-like_paper = classifier.startswith("resnet50")
-glue("is_classifier", "is the paper's kind" if like_paper else "stands in for ResNet-50")
-glue("cost", experiment.TITLES[cost])
-glue("stand_in", "as in the paper" if cost == "PieAPP" else "a stand-in for the paper's PieAPP")
-glue(
-    "felt",
-    "whose weights decide whether the first step feels it"
-    if cost == "PieAPP"
-    else "which the first step does not feel",
+book.tell(
+    {
+        "n_images": n_images,
+        "n_correct": n_correct,
+        "grain": 100 / n_correct,
+        "sure": words.sure(n_correct),
+        "size": size,
+        "classifier": classifiers.TITLES[classifier],
+        "is_classifier": words.kind(classifier),
+        "cost": experiment.TITLES[cost],
+        "stand_in": words.stand_in(cost),
+        "steps": steps,
+        "step_size": step_size,
+        "lam": f"{lam:g}",
+        "reading": reading,
+        "perc_al_steps": perc_al_steps,
+        "ddn_steps": ddn_steps,
+        "alma_steps": alma_steps,
+    }
 )
-glue("nptm_network", "AlexNet's" if nptm_network == "AlexNet" else "the classifier's own")
-glue("is_measured", "" if saliency else ", which was not measured in this run")
-glue("steps", steps)
-glue("step_size", step_size)
-glue("lam", f"{lam:g}")
-glue("reading", reading)
-glue("perc_al_steps", perc_al_steps)
-glue("ddn_steps", ddn_steps)
-glue("alma_steps", alma_steps)
-glue("paper_images", paper.N_IMAGES)
-glue("paper_size", paper.IMAGE_SIZE)
-glue("a_least", f"{min(confidences):g}")
-glue("a_second", f"{sorted(confidences)[:2][-1]:g}")
-glue("a_most", f"{max(confidences):g}")
-places = {
-    "ours": weakest,
-    "second": second,
-    "strongest": strongest,
-    "pgd": "PGD (L2)",
-    "perc_al": "PerC_AL",
-    "perc_al_40": "PerC_AL (κ = 40)",
-    "ppgd": "NPTM (PPGD)",
-    "lpa": "NPTM (LPA)",
-    "ddn": "DDN",
-    "alma": "ALMA (LPIPS)",
-    "eight_bit": "8-bit aware",
-}
-for key, name in places.items():
-    for column in ("l1", "l2", "linf", "lpips", "dists", "saliency", "forwards"):
-        glue(f"{key}_{column}", float(summary.loc[name, column]))
-    for column in ("lpips", "dists", "saliency"):
-        glue(f"{key}_{column}_error", float(spread.loc[name, column]))
-for key, name in {"pgd": "PGD (L2)", "ours": "Ours (a = 0)", "perc_al": "PerC_AL"}.items():
-    for column in ("l2", "linf", "lpips", "dists"):
-        glue(f"paper_{key}_{column}", paper.TABLE1[name][column])
-printed = paper.TABLE1["PerC_AL"]["l2"] / paper.TABLE1["PGD (L2)"]["l2"]
-beside_pgd = summary["l2"] / summary.loc["PGD (L2)", "l2"]
-without, firm = (abs(beside_pgd[name] - printed) for name in ("PerC_AL", "PerC_AL (κ = 40)"))
-glue("paper_beside_pgd", printed)
-glue("perc_al_beside_pgd", float(beside_pgd["PerC_AL"]))
-glue("perc_al_40_beside_pgd", float(beside_pgd["PerC_AL (κ = 40)"]))
-if pd.isna(without + firm):
-    glue("printed_row", "one way or the other, which cannot be told where one fools nothing")
-else:
-    glue("printed_row", "without confidence" if without < firm else "with κ = 40")
-taught = "they were two of the eight measures that taught PieAPP-small"
-glue(
-    "judges",
-    f"are not independent judges of ours, for {taught}"
-    if cost == "PieAPP-small"
-    else "had no part in the ground cost of ours",
+book.tell(
+    findings.settings(cost=cost, reading=reading, nptm_network=nptm_network, saliency=saliency)
 )
-for key in ("perc_al", "perc_al_40"):
-    for what, rival, columns in [
-        ("norms", "PGD (L2)", ["l1", "l2"]),
-        ("judged", second, ["lpips"]),
-    ]:
-        ratio = summary.loc[places[key], columns] / summary.loc[rival, columns]
-        how = "larger" if ratio.min() > 1 else "smaller" if ratio.max() < 1 else "partly larger"
-        glue(f"{key}_{what}", f"{how} than")
-for column in ("l2", "lpips"):
-    glue(f"ours_beside_pgd_{column}", float(summary[column][weakest] / summary[column]["PGD (L2)"]))
-glue("passes", float(summary.loc[weakest, "forwards"]))
-glue("most_lpips", float(summary.loc[strongest, "lpips"] / summary.loc[weakest, "lpips"]))
-
-# The paper's first claim: ours, at the least confidence, always succeeds and has the smallest LPIPS
-# and DISTS.
-judges = summary[["lpips", "dists"]]
-glue("always", "holds" if summary.loc[weakest, "success_rate"] == 100 else "does not hold")
-for key, names in {"least": theirs, "least_of_all": list(summary.index)}.items():
-    holds = set(judges.loc[names].idxmin()) == {weakest}
-    glue(key, "holds" if holds else "does not hold")
-keeping, stopping = ["PerC_AL", "DDN"], ["PGD (L2)", weakest]
-search = summary.loc[keeping, "lpips"].max() < summary.loc[stopping, "lpips"].min()
-no_nearer = summary.loc[keeping, "lpips"].min() > summary.loc[stopping, "lpips"].max()
-where = "farther from" if no_nearer else "nearer to" if search else "not all nearer to"
-glue("search", f"{where} the original")
-for column in ("lpips", "dists", "saliency"):
-    values = summary[column].sort_values()
-    nearer = values[values < values[weakest]]
-    told = [f"{name} ({value:.2f})" for name, value in nearer.items()]
-    glue(f"nearer_{column}", ", ".join(told) or "no row")
-pairs = attacked[attacked["success"]].pivot(index="id", columns="attack", values="lpips")
-pairs = pairs[[weakest, "PGD (L2)"]].dropna()
-glue("n_pairs", len(pairs))
-glue("sure", int(100 * 0.05 ** (1 / int(summary["n"].iloc[0]))))
-glue("closer", int((pairs[weakest] < pairs["PGD (L2)"]).sum()))
+book.tell(findings.levels_of_confidence(confidences))
+book.tell(findings.printed())
+book.tell(findings.numbers(summary, names))
+book.tell(findings.numbers(spread, names, end="_error"))
+book.tell(findings.beside(summary, names))
+book.tell(findings.which_perc_al(summary, names))
+book.tell(findings.nearest(summary, names["ours"]))
+book.tell(findings.pairs(attacked, names["ours"]))
 
 # %% [markdown]
 # ```{glue:figure} tab_1
@@ -352,35 +270,14 @@ glue("closer", int((pairs[weakest] < pairs["PGD (L2)"]).sum()))
 # ## Figure 3: the attacks, pixel by pixel
 
 # %%
-won = (
-    attacked.groupby("id", sort=False)["success"].sum().sort_values(ascending=False, kind="stable")
-)
-chosen = won.index[:n_shown]
-named = records.set_index(["attack", "id"])["predicted"].map(
-    dict(enumerate(datasets.class_names()))
-)
-titles = {"Original" if name == "No attack" else name: name for name, _, _ in rows}
-examples = [
-    {t: load(folder(name) / "images" / f"{i}.png") for t, name in titles.items()} for i in chosen
-]
-figure = figure3(
-    examples,
-    [{t: named[name, i] for t, name in titles.items()} for i in chosen],
-)
+chosen = findings.most_fooled(attacked, n_shown)
+panels, labels = examples(records, chosen, here.row)
+figure = figure3(panels, labels)
 
 # %% tags=["remove-output", "hide-input"]
 glue("fig_3", figure, display=True)
-glue("zoom", figure.info["zoom"])
-glue("amplify", figure.info["amplify"])
-glue("n_shown", len(chosen))
-everywhere = bool((won.iloc[: len(chosen)] == attacked["attack"].nunique()).all())
-glue("which", "on which every attack succeeds" if everywhere else "on which most attacks succeed")
-glue("at_work", "the truncation at work" if reading == "truncate" else "where values moved")
-glue("n_shown_values", sum(one["Original"].numel() for one in examples))
-for key in ("pgd", "ours"):
-    moves = torch.stack([255 * (one[places[key]] - one["Original"]) for one in examples]).round()
-    glue(f"{key}_elsewhere", int(((moves != 0) & (moves != -1)).sum()))
-    glue(f"{key}_levels", float(255 * attacked["linf"][attacked["attack"] == places[key]].max()))
+book.tell(figure.info)
+book.tell(findings.changes(attacked, chosen, panels, names))
 
 # %% [markdown]
 # ```{glue:figure} fig_3
@@ -403,62 +300,12 @@ for key in ("pgd", "ours"):
 # {cite:p}`das2018shield,guo2018countering`, and **bit-depth reduction**, rounding each channel to fewer levels {cite:p}`guo2018countering,he2017adversarial`. Both also harm images that nobody attacked; the curve *No attack* shows how much. An attack
 # is worth only what its curve has above that one.
 
-
 # %% tags=["remove-output", "hide-input"]
-def by_level(records):
-    """Success rate of each attack at each level of each defence."""
-    return evaluate.curves(records).pivot_table(
-        index=["defense", "level"], columns="attack", values="success_rate", sort=False
-    )
-
-
-def leading(rates):
-    """Which attacks have the highest success rate of a level, alone or with others."""
-    return rates.ge(rates.max(axis=1), axis=0)
-
-
+rates = findings.by_level(records)
 glue("fig_4", figure4(records), display=True)
-rates = by_level(records)
-glue("grain", 100 / int(summary["n"].iloc[0]))
-mild, coarse = max(qualities), min(bit_depths)
-glue("mild", mild)
-glue("coarse", coarse)
-for key, name in {"none": "No attack", **places}.items():
-    glue(f"{key}_mild", float(rates.loc[("jpeg", mild), name]))
-    glue(f"{key}_coarse", float(rates.loc[("bits", coarse), name]))
-
-# The paper's second claim: of its seven rows, ours at the greatest confidence has the highest
-# success rate under both defences, and is less perceptible than PPGD.
-top = leading(rates[theirs])
-glue("levels", len(rates))
-glue("leads", int(top[strongest].sum()))
-for defense, levels in (("jpeg", qualities), ("bits", bit_depths)):
-    glue(f"levels_{defense}", len(levels))
-    glue(f"leads_{defense}", int(top.loc[defense, strongest].sum()))
-    counts = top.loc[defense].sum().sort_values(ascending=False, kind="stable")
-    told = [f"{name} ({count})" for name, count in counts.items() if count and name != strongest]
-    glue(f"others_{defense}", ", ".join(told) or "no other")
-glue("leading", "holds" if top[strongest].all() else "does not hold")
-below = summary.loc[strongest, ["lpips", "dists"]] < summary.loc["NPTM (PPGD)", ["lpips", "dists"]]
-glue("below_ppgd", "is less visible than PPGD" if below.all() else "is not less visible than PPGD")
-# Of the attacks no more visible than it, how many are more successful?
-near = [
-    name for name in summary.index if summary.loc[name, "lpips"] <= summary.loc[strongest, "lpips"]
-]
-best = rates[near].ge(rates[near].max(axis=1), axis=0)[strongest]
-glue("leads_near", int(best.sum()))
-
-# The third, beneath Figure 4: ours at a = 1 is less perceptible than PerC_AL, and more successful
-# under JPEG compression.
-jpeg = rates.loc["jpeg"]
-for key, name in {"perc_al": "PerC_AL", "perc_al_40": "PerC_AL (κ = 40)"}.items():
-    less = summary.loc[second, ["lpips", "dists"]] < summary.loc[name, ["lpips", "dists"]]
-    more = int((jpeg[second] > jpeg[name]).sum())
-    seen = "not to be compared in visibility, for one of them fools nothing,"
-    if summary.loc[[second, name], "lpips"].notna().all():
-        seen = "less visible" if less.all() else "not less visible"
-    glue(f"{key}_less", seen)
-    glue(f"{key}_more", more)
+book.tell(findings.defended(rates, names))
+book.tell(findings.leads(rates, names["strongest"]))
+book.tell(findings.seen_or_strong(summary, rates, names))
 
 # %% [markdown]
 # ```{glue:figure} fig_4
@@ -479,13 +326,7 @@ for key, name in {"perc_al": "PerC_AL", "perc_al_40": "PerC_AL (κ = 40)"}.items
 # %% tags=["remove-output", "hide-input"]
 # Ours on all of the paper's photographs.
 gpu = book.at_scale("03_2_pieapp", ["paper_gpu"])
-if gpu is None:
-    glue("many", "this has not been computed yet")
-else:
-    tried = evaluate.load(folder("Ours (a = 0)", gpu))
-    fooled, of = int(tried["success"].sum()), int(tried["correct"].sum())
-    told = "so it holds there" if fooled == of else "so “always” does not hold there"
-    glue("many", f"ours at a = 0 fools {fooled} of {of}, {told}")
+book.tell(findings.many(evaluate.load(gpu.row("Ours (a = 0)")) if gpu else None))
 
 # %% [markdown]
 # On {glue:text}`n_correct` photographs, with {glue:text}`classifier`, which {glue:text}`is_classifier`, and the ground cost {glue:text}`cost` ({glue:text}`stand_in`), this run can say how the claims fare here, not whether the paper's numbers are right.
@@ -504,66 +345,39 @@ else:
 #
 # {glue:text}`scale_line`
 
+
 # %% tags=["remove-output", "hide-input"]
+def committed(run):
+    """Read a run at the paper's settings, in the order of the rows above."""
+    asked = findings.listed([name for name, _, _ in rows], run.about["parameters"]["confidences"])
+    return pd.concat(evaluate.load(run.row(name)) for name in asked if run.row(name).exists())
 
 
 def learnt_from(run):
-    """Names of the photographs that PieAPP-small learned from."""
+    """Name the photographs that PieAPP-small learned from."""
     file = run.folder.parents[1] / "pieapp_small" / "photographs.json"
-    return set(json.loads(file.read_text("utf-8"))["training"])
+    return json.loads(file.read_text("utf-8"))["training"]
 
 
 scale = book.at_scale("03_2_pieapp")
 glue("scale_line", scale.plain() if scale else "It has not been computed yet.")
-if scale is not None:
+if scale:
     settings = scale.about["parameters"]
-    listed = [name for name, _, _ in rows if name not in by_confidence]
-    middle = listed.index("DDN") if "DDN" in listed else len(listed)
-    confident = [f"Ours (a = {a:g})" for a in settings["confidences"]]
-    names = [*listed[:middle], *confident, *listed[middle:]]
-    there = [name for name in names if folder(name, scale).exists()]
-    large = pd.concat(evaluate.load(folder(name, scale)) for name in there)
+    large = committed(scale)
     large_attacked = large[large["attack"] != "No attack"]
-    saved = sorted((folder("No attack", scale) / "images").glob("*.png"))
-    shown_ids = [path.stem for path in saved[:1]]  # thirteen panels of it fill a page
-    large_named = large.set_index(["attack", "id"])["predicted"].map(
-        dict(enumerate(datasets.class_names()))
-    )
-    large_titles = {"Original" if name == "No attack" else name: name for name in there}
-    large_figure = figure3(
-        [
-            {t: load(folder(n, scale) / "images" / f"{i}.png") for t, n in large_titles.items()}
-            for i in shown_ids
-        ],
-        [{t: large_named[n, i] for t, n in large_titles.items()} for i in shown_ids],
-    )
-    glue("large_tab_1", table1(large_attacked, errors=True), display=True)
-    glue("large_fig_3", large_figure, display=True)
-    glue("large_fig_4", figure4(large), display=True)
     large_summary = evaluate.table(large_attacked)
-    glue("large_n", int(large_summary["n"].iloc[0]))
-    glue("large_n_images", int(large_summary["images"].iloc[0]))
-    glue("large_trained", len(learnt_from(scale) & set(large["id"])))
-    glue("large_of", settings["n_images"])
-    glue("large_size", settings["size"])
-    glue("large_cost", settings["cost"])
-    for key in ("perc_al_steps", "ddn_steps", "alma_steps"):
-        glue(f"large_{key}", settings[key])
-    large_theirs = [name for name in large_summary.index if name in paper.TABLE1]
-    large_judges = large_summary[["lpips", "dists"]]
-    large_ours = f"Ours (a = {min(settings['confidences']):g})"
-    large_top = f"Ours (a = {max(settings['confidences']):g})"
-    for key, names in {"least": large_theirs, "least_of_all": list(large_summary.index)}.items():
-        holds = set(large_judges.loc[names].idxmin()) == {large_ours}
-        glue(f"large_{key}", "holds" if holds else "does not hold")
-    glue("large_nearest", str(large_summary["lpips"].idxmin()))
-    glue("large_nearest_lpips", float(large_summary["lpips"].min()))
-    for key, name in {"ours": large_ours, "pgd": "PGD (L2)"}.items():
-        for column in ("l2", "lpips", "dists", "success_rate"):
-            glue(f"large_{key}_{column}", float(large_summary.loc[name, column]))
-    large_best = leading(by_level(large)[large_theirs])[large_top]
-    glue("large_leads", int(large_best.sum()))
-    glue("large_levels", len(large_best))
+    large_names = findings.places(settings["confidences"])
+    saved = sorted((scale.row("No attack") / "images").glob("*.png"))
+    shown_ids = [path.stem for path in saved[:1]]  # thirteen panels of it fill a page
+    glue("large_tab_1", table1(large_attacked, errors=True), display=True)
+    glue("large_fig_3", figure3(*examples(large, shown_ids, scale.row)), display=True)
+    glue("large_fig_4", figure4(large), display=True)
+    told = ("size", "cost", "perc_al_steps", "ddn_steps", "alma_steps")
+    book.tell({"of": settings["n_images"], **{key: settings[key] for key in told}}, "large_")
+    book.tell(findings.counted(large, learnt_from(scale)), "large_")
+    book.tell(findings.numbers(large_summary, large_names), "large_")
+    book.tell(findings.nearest(large_summary, large_names["ours"]), "large_")
+    book.tell(findings.leads(findings.by_level(large), large_names["strongest"]), "large_")
 
 # %% [markdown]
 # The figures above show the run that the first line of this page names. Those below always show the **reference run at the paper's settings**: a ResNet-50 {cite:p}`he2016deep`, {glue:text}`large_size` × {glue:text}`large_size` pixels, and a fixed random sample of the paper's own {glue:text}`large_of` photographs, as many as a processor without a GPU gets through. What is a stand-in still
@@ -599,37 +413,18 @@ if scale is not None:
 
 # %% tags=["remove-output", "hide-input"]
 glue("gpu_line", gpu.plain() if gpu else "It has not been computed yet.")
-if gpu is not None:
-    gpu_confidences = sorted(gpu.about["parameters"]["confidences"])
-    gpu_ours = [f"Ours (a = {a:g})" for a in gpu_confidences]
-    first, last = gpu_ours[0], gpu_ours[-1]
-    listed = ["No attack", "PGD (L2)", "NPTM (LPA)", *gpu_ours, "FGSM"]
-    each = {name: evaluate.load(folder(name, gpu)) for name in listed}
-    of_gpu = pd.concat(each.values())
+if gpu:
+    gpu_confidences = gpu.about["parameters"]["confidences"]
+    gpu_names = findings.places(gpu_confidences)
+    of_gpu = committed(gpu)
     gpu_attacked = of_gpu[of_gpu["attack"] != "No attack"]
-    gpu_summary = evaluate.table(gpu_attacked)
     glue("gpu_tab_1", table1(gpu_attacked, errors=True), display=True)
     glue("gpu_fig_4", figure4(of_gpu), display=True)
-    glue("gpu_n", int(gpu_summary["n"].max()))
-    glue("gpu_n_images", int(gpu_summary["images"].max()))
-    glue("gpu_trained", len(learnt_from(gpu) & set(of_gpu["id"])))
-    glue("gpu_a_least", f"{gpu_confidences[0]:g}")
-    glue("gpu_a_most", f"{gpu_confidences[-1]:g}")
-    for key, name in {"ours": first, "strongest": last}.items():
-        glue(f"gpu_{key}_success", float(gpu_summary.loc[name, "success_rate"]))
-    never = set.intersection(
-        *(set(each[n].loc[each[n]["correct"] & ~each[n]["success"], "id"]) for n in gpu_ours)
-    )
-    glue("gpu_never", len(never))
-    lost = each[first][each[first]["id"].isin(never)]
-    glue("gpu_never_l2", float(lost["l2"].mean()))
-    gpu_theirs = [name for name in gpu_summary.index if name in paper.TABLE1]
-    gpu_best = leading(by_level(of_gpu)[gpu_theirs])[last]
-    glue("gpu_leads", int(gpu_best.sum()))
-    glue("gpu_levels", len(gpu_best))
-    told = {"jpeg": "JPEG at quality {:g}", "bits": "{:g} bits"}
-    led = [told[defense].format(level) for defense, level in gpu_best[gpu_best].index]
-    glue("gpu_levels_led", ", ".join(led) or "none")
+    book.tell(findings.levels_of_confidence(gpu_confidences), "gpu_")
+    book.tell(findings.counted(of_gpu, learnt_from(gpu)), "gpu_")
+    book.tell(findings.numbers(evaluate.table(gpu_attacked), gpu_names), "gpu_")
+    book.tell(findings.never(of_gpu, gpu_confidences), "gpu_")
+    book.tell(findings.leads(findings.by_level(of_gpu), gpu_names["strongest"]), "gpu_")
 
 # %% [markdown]
 # Every row takes the {glue:text}`gpu_n_images` photographs of the paper here; the paper's other rows and the added attacks are in {ref}`Table E1 <tab-1-large>` only. The GPU rounded factors of convolutions to TF32, as PyTorch lets it, in its attacks and in LPIPS and DISTS,

@@ -3,7 +3,7 @@
 from humimp.figures import style
 from humimp.figures.figure1 import figure1
 from humimp.figures.figure2 import figure2, tradeoff, whereabouts
-from humimp.figures.figure3 import figure3
+from humimp.figures.figure3 import examples, figure3
 from humimp.figures.figure4 import figure4
 from humimp.figures.figure5 import figure5a
 from humimp.figures.notebook import show_figures
@@ -13,6 +13,7 @@ from humimp.figures.table1 import table1
 from humimp.figures.transfer import table_by_network, transfer, transfer_rates
 
 __all__ = [
+    "examples",
     "figure1",
     "figure2",
     "figure3",

@@ -1,11 +1,14 @@
 """Figure 3: an image and its attacks side by side, pixel by pixel."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from humimp import datasets, images
 from humimp.figures import style
 from humimp.figures.panels import (
     BLACK,
@@ -22,6 +25,39 @@ from humimp.figures.panels import (
 )
 
 _FRAME = "#FFD400"
+
+
+def examples(
+    records: pd.DataFrame, ids: Sequence[str], folder: Callable[[str], Path]
+) -> tuple[list[dict[str, Tensor]], list[dict[str, str]]]:
+    """Read photographs and their attacks from a run, for `figure3`.
+
+    Parameters
+    ----------
+    records
+        From :func:`humimp.evaluate.run`, of "No attack" and then of every attack to show
+        (``pandas.concat``), by a classifier of ImageNet's classes.
+    ids
+        Of the photographs.
+    folder
+        From an attack's name to the folder of its run, as `humimp.book.Run.row`.
+
+    Returns
+    -------
+    tuple
+        For each photograph a mapping from "Original" and the attacks' names to its images, and one
+        from the same to the classes that the classifier takes them for.
+    """
+    attacks = {"Original" if name == "No attack" else name: name for name in records["attack"]}
+    classes = datasets.class_names()
+    taken = records.set_index(["attack", "id"])["predicted"]
+    return (
+        [
+            {t: images.load(folder(n) / "images" / f"{i}.png") for t, n in attacks.items()}
+            for i in ids
+        ],
+        [{t: classes[taken[n, i]] for t, n in attacks.items()} for i in ids],
+    )
 
 
 def figure3(

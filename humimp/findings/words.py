@@ -47,3 +47,9 @@ def sure(n: int) -> int:
     If a greater share than this could fail, n successes in a row would have a chance below 5 %.
     """
     return int(100 * 0.05 ** (1 / n))
+
+
+def kind(classifier: str) -> str:
+    """Say whether a classifier, by its name in `humimp.classifiers`, is a ResNet-50."""
+    like_paper = classifier.startswith("resnet50")
+    return "is the paper's kind" if like_paper else "stands in for ResNet-50"

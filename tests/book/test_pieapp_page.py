@@ -4,13 +4,12 @@ import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import torch
 from PIL import Image
 
-from humimp import distances, images
+from humimp import book, distances, images
 from humimp.figures import style
 from humimp.pages import Project
 
@@ -63,7 +62,7 @@ def test_an_attack_of_ones_own_is_one_line_and_is_in_the_table_and_both_figures(
         glued[key] = value
 
     monkeypatch.setattr("myst_nb.glue", keep)
-    monkeypatch.setattr("humimp.book.start", lambda page: SimpleNamespace(folder=tmp_path))
+    monkeypatch.setattr("humimp.book.start", lambda page: book.Run(page, "yours", tmp_path, {}))
     monkeypatch.setattr("humimp.classifiers.load", lambda name, device: Patches())
     monkeypatch.setattr("humimp.datasets.photographs", noise)
     for judge in ("LPIPS", "DISTS", "Saliency"):
@@ -99,10 +98,11 @@ def test_an_attack_of_ones_own_is_one_line_and_is_in_the_table_and_both_figures(
     picture = np.asarray(glued["fig_3"])
     (path,) = (tmp_path / "mine" / "images").glob(f"{world['chosen'][0]}.png")
     attacked = np.asarray(Image.open(path))
-    assert world["titles"]["Mine"] == "Mine"
+    shown = list(world["panels"][0])
+    assert shown[-1] == "Mine"
     per_row = (style.COLUMN + 8) // (64 + 8)
-    last = len(world["titles"]) - 1
+    last = len(shown) - 1
     left = last % per_row * (64 + 8)
     heights = range(picture.shape[0] - 64)
-    shown = picture[:, left : left + 64]
-    assert any((shown[top : top + 64] == attacked).mean() > 0.95 for top in heights)
+    column = picture[:, left : left + 64]
+    assert any((column[top : top + 64] == attacked).mean() > 0.95 for top in heights)

@@ -1,11 +1,15 @@
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor
 
+from humimp import images as pictures
 from humimp.figures import style
-from humimp.figures.figure3 import detail, figure3
+from humimp.figures.figure3 import detail, examples, figure3
 from humimp.figures.panels import GAP, LINE
 
 HEAD = 2 * LINE + 4
@@ -25,6 +29,30 @@ def example(size: int = 64, channels: int = 3, attacks: int = 2) -> dict[str, Te
         change[:, 40:48, 16:24] = 2 * k / 255
         named[f"attack {k}"] = original + change
     return named
+
+
+def test_examples_are_read_from_each_attack_s_folder_with_the_classes_they_are_taken_for(
+    tmp_path: Path,
+) -> None:
+    records = pd.DataFrame(
+        {
+            "attack": ["No attack", "No attack", "FGSM", "FGSM"],
+            "id": ["a", "b", "b", "a"],
+            "predicted": [0, 1, 2, 3],
+        }
+    )
+    for k, (attack, name) in enumerate(zip(records["attack"], records["id"], strict=True)):
+        folder = tmp_path / attack.upper() / "images"
+        folder.mkdir(parents=True, exist_ok=True)
+        pictures.save(torch.full((3, 4, 4), k / 255), folder / f"{name}.png")
+    images, notes = examples(records, ["b", "a"], lambda attack: tmp_path / attack.upper())
+    assert [list(one) for one in images] == [["Original", "FGSM"]] * 2
+    found = [[255 * float(image.mean()) for image in one.values()] for one in images]
+    assert found == pytest.approx(np.array([[1, 2], [0, 3]]))
+    assert notes == [
+        {"Original": "goldfish", "FGSM": "great white shark"},
+        {"Original": "tench", "FGSM": "tiger shark"},
+    ]
 
 
 def test_every_image_stands_there_pixel_by_pixel_in_its_place() -> None:
