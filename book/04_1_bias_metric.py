@@ -51,6 +51,8 @@ from humimp import (
 )
 from humimp.figures import figure5, figure5b
 from humimp.figures.enlarged import enlarged
+from humimp.findings import bias as findings
+from humimp.findings.words import DOUBLING
 
 here = book.start("04_1_bias_metric")
 
@@ -130,7 +132,8 @@ about = experiment.places(data.test)
 # DISTS {cite:p}`ding2022image`, two perceptual distances of Section 3.2, and by the mean colour difference $\Delta E_{00}$ of the pixels, of which about 1 is said to be just noticeable when two patches lie side by side.
 
 # %%
-if images == experiment.DIGITS:
+digits = images == experiment.DIGITS
+if digits:
     plain = datasets.digits("test", n_images).images
 else:
     plain = datasets.imagenet1000(n_train + n_images, size).images[n_train:]
@@ -140,9 +143,9 @@ pair = plain[shown].clamp(room, 1 - room), data.test.images[shown]
 zoom = max(1, 112 // plain.shape[-1])
 large = [x.repeat_interleave(zoom, -1).repeat_interleave(zoom, -2) for x in pair]
 faint = {
-    "lpips": distances.LPIPS("vgg")(*large).mean(),
-    "dists": distances.DISTS()(*large).mean(),
-    "delta_e": color.mean_delta_e(*pair).mean(),
+    "lpips": float(paper.SCALE * distances.LPIPS("vgg")(*large).mean()),
+    "dists": float(paper.SCALE * distances.DISTS()(*large).mean()),
+    "delta_e": float(color.mean_delta_e(*pair).mean()),
 }
 amplify = 8
 examples = [
@@ -155,37 +158,13 @@ examples = [
 ]
 
 # %% tags=["remove-output", "hide-input"]
-glue("fig_pattern", enlarged(examples, zoom=max(1, 168 // plain.shape[-1])), display=True)
-glue("squares", max(1, 168 // plain.shape[-1]))
-glue("amplify", amplify)
-glue("n_faint", len(shown))
-glue("lpips", float(1000 * faint["lpips"]))
-glue("dists", float(1000 * faint["dists"]))
-glue("delta_e", float(faint["delta_e"]))
-glue("noticed", "below" if faint["delta_e"] < 1 else "not below")
-glue("as_colour", "faint" if faint["delta_e"] < 1 else "not faint")
-glue(
-    "by_lpips",
-    "by LPIPS it is a larger change than any attack in that table"
-    if 1000 * faint["lpips"] > max(row["lpips"] for row in paper.TABLE1.values())
-    else "by LPIPS it lies within that range"
-    if 1000 * faint["lpips"] >= min(row["lpips"] for row in paper.TABLE1.values())
-    else "by LPIPS it is a smaller change than any attack in that table",
-)
-glue("ours_lpips", paper.TABLE1["Ours (a = 0)"]["lpips"])
-glue("most_lpips", max(row["lpips"] for row in paper.TABLE1.values()))
-glue("n_images", n_images)
-glue("strength", strength)
-glue("gradient", gradient)
-glue("least", float(100 * (1 - gradient) / 2))
-glue("most", float(100 * (1 + gradient) / 2))
-digits = images == experiment.DIGITS
-glue("what_images", "test digits of MNIST" if digits else "photographs of ImageNet")
-enlarged_for = f" {zoom} times enlarged, because both want larger images than digits are"
-glue("zoomed", enlarged_for if digits else "")
-glue("flat", ", while digits lie on flat black" if digits else "")
-glue("share_us", float(100 * places["n"][0] / n_images))
-glue("share_uk", float(100 * places["n"][1] / n_images))
+squares = max(1, 168 // plain.shape[-1])
+glue("fig_pattern", enlarged(examples, zoom=squares), display=True)
+book.tell({"squares": squares, "amplify": amplify, "n_faint": len(shown), "n_images": n_images})
+book.tell({"strength": strength, "gradient": gradient})
+book.tell(findings.named(images, classifier=classifier, n_train=n_train, zoom=zoom))
+book.tell(findings.geography(places, strength=strength, gradient=gradient))
+book.tell(findings.faintness(**faint))
 
 # %% [markdown]
 # ```{glue:figure} fig_pattern
@@ -236,77 +215,21 @@ def answers(model, name):
     return records.join(about, on="id")
 
 
-def worth(records):
-    """How much more often records are right with the pattern than without, and the standard error."""
-    given = records.groupby("planted")["correct"]
-    share = given.mean()
-    return share[True] - share[False], np.sqrt((share * (1 - share) / given.size()).sum())
-
-
 # %% tags=["nbval-ignore-output"]
 records = answers(theta0, "answers")
 result = fairness.accuracy_by_country(records)
 fit = fairness.slope(result.kept)
 chance = fairness.permutation_p_value(result.kept, seed=seed)
-quarters = fairness.by_income(result.kept)["accuracy"]
-gap, gap_error = worth(records)
-per_gap = gradient / np.ptp(places["log_gdp"])
-planned = gap * per_gap
-if digits:
-    other = answers(convolutional, "answers-convolutional")
-    other_fit = fairness.slope(fairness.accuracy_by_country(other).kept)
-    other_gap, other_error = worth(other)
+planned = findings.planned(records, places, gradient=gradient)
+other = answers(convolutional, "answers-convolutional") if digits else None
 
 # %% tags=["remove-output", "hide-input"]
-points = 100 * np.log(2)  # percentage points per doubling of income
 glue("fig_5a", figure5.figure5a(result.kept, fit), display=True)
-glue("summary", result.summary())
-glue("accuracy", float(100 * records["correct"].mean()))
-glue("n_countries", fit.n_countries)
-glue("beta", fit.beta)
-glue("per_doubling", float(points * fit.beta))
-glue("standard_error", fit.standard_error)
-glue("f", fit.f)
-glue("df2", fit.df[1])
-glue("p", f"{fit.p:.2g}")
-glue("chance", f"{chance:.2g}")
-glue("verdict", "is rejected" if fit.p < paper.SIGNIFICANCE else "is not rejected")
-glue(
-    "holds",
-    "is not shown on this run: no line with income is found"
-    if fit.p >= paper.SIGNIFICANCE
-    else "holds on this run: accuracy rises with income, and more than by chance"
-    if fit.beta > 0
-    else "holds on this run, but the other way: accuracy falls with income, and more than by chance",
+book.tell(
+    {"summary": result.summary(), "paper_f": paper.F_STATISTIC, "paper_p": paper.F_PROBABILITY}
 )
-glue("paper_f", paper.F_STATISTIC)
-glue("paper_p", paper.F_PROBABILITY)
-glue("poorest", float(100 * quarters.iloc[0]))
-glue("richest", float(100 * quarters.iloc[-1]))
-glue("gap", f"{100 * gap:.1f}".replace("-", "−"))
-glue("gap_error", float(100 * gap_error))
-glue("n_with", int(records["planted"].sum()))
-glue("n_without", int((~records["planted"]).sum()))
-glue("planned", f"{points * planned + 0.0:.2f}".replace("-", "−"))
-glue("planned_error", float(points * gap_error * per_gap))
-glue(
-    "what_classifier",
-    "a network that sees all pixels at once, of 64 hidden units, trained on "
-    f"{n_train} digits with simulated countries of their own"
-    if digits
-    else f"{classifier}, fine-tuned on {n_train} photographs with simulated countries of their own",
-)
-glue(
-    "other_network",
-    f"The pattern is worth {100 * gap:.1f} ± {100 * gap_error:.1f} percentage points to it (± a "
-    "standard error): so much higher is the share of right answers with the pattern than without. "
-    "To the convolutional network of Section 3.1, trained in the same way, it is worth "
-    f"{100 * other_gap:.1f} ± {100 * other_error:.1f} points".replace("-", "−")
-    + f", and the slope has F(1, {other_fit.df[1]}) = {other_fit.f:.2f}, p = {other_fit.p:.2g}. "
-    "What a planted cause does depends on what the network looks at."
-    if digits and other_gap < gap
-    else "",
-)
+book.tell(findings.tested(records, fit) | findings.found(records, result.kept, fit, chance=chance))
+book.tell(findings.other_network(records, other))
 
 # %% [markdown]
 # ```{glue:figure} fig_5a
@@ -334,39 +257,18 @@ glue(
 
 # %% tags=["remove-output", "hide-input"]
 scale = book.at_scale("04_1_bias_metric")
-glue("scale_line", scale.plain() if scale else "It has not been computed yet.")
+book.tell({"scale_line": scale.plain() if scale else "It has not been computed yet."})
 if scale is not None:
     settings = scale.about["parameters"]
     large = evaluate.load(scale.folder / "answers")
-    large = large.join(
-        experiment.dealt(
-            large["id"].tolist(),
-            strength=settings["strength"],
-            gradient=settings["gradient"],
-            seed=settings["seed"],
-        ),
-        on="id",
-    )
+    dealt = {key: settings[key] for key in ("strength", "gradient", "seed")}
+    large = large.join(experiment.dealt(large["id"].tolist(), **dealt), on="id")
     large_result = fairness.accuracy_by_country(large)
     large_fit = fairness.slope(large_result.kept)
-    large_gap, large_error = worth(large)
     glue("large_fig_5a", figure5.figure5a(large_result.kept, large_fit), display=True)
-    for key in ("n_images", "n_train", "size"):
-        glue(f"large_{key}", settings[key])
-    glue("large_accuracy", float(100 * large["correct"].mean()))
-    glue("large_per_doubling", f"{points * large_fit.beta:.2f}".replace("-", "−"))
-    glue("large_f", large_fit.f)
-    glue("large_df2", large_fit.df[1])
-    glue("large_p", f"{large_fit.p:.2g}")
-    glue("large_n_classes", int(large["label"].nunique()))
-    glue("large_gap", f"{100 * large_gap:.1f}".replace("-", "−"))
-    glue("large_gap_error", float(100 * large_error))
-    glue("large_verdict", "is rejected" if large_fit.p < paper.SIGNIFICANCE else "is not rejected")
-    glue(
-        "large_learnt",
-        "so it has learnt the pattern"
-        if large_gap > 2 * large_error
-        else "so whether it has learnt the pattern cannot be told from these images",
+    book.tell({key: settings[key] for key in ("n_images", "n_train", "size")}, prefix="large_")
+    book.tell(
+        findings.tested(large, large_fit) | findings.learnt(large, large_fit), prefix="large_"
     )
 
 # %% [markdown]
@@ -395,22 +297,7 @@ table = figure5.rejections({"rejected, no bias": fair})
 
 # %% tags=["remove-output", "hide-input"]
 glue("tab_rejections", table, display=True)
-glue("n_deals", n_deals)
-glue("fair_paper", float(100 * fair["rate"]["1/sqrt(n)"]))
-glue("fair_binomial", float(100 * fair["rate"]["1/n"]))
-glue("fair_ols", float(100 * fair["rate"]["ols"]))
-glue("wider", float(100 * (fair["spread"]["1/sqrt(n)"] / fair["spread"]["1/n"] - 1)))
-glue("ratio", float(places["n"].max() / places["n"].min()))
-glue("root_ratio", float(np.sqrt(places["n"].max() / places["n"].min())))
-level = fair["rate"]["1/sqrt(n)"]
-beyond = abs(level - paper.SIGNIFICANCE) > 2 * np.sqrt(0.05 * 0.95 / n_deals)
-side = "cautious" if level < paper.SIGNIFICANCE else "rash"
-glue(
-    "kept",
-    f"on the {side} side, and more than the simulation's error explains"
-    if beyond
-    else "and differs from it by no more than the simulation's error",
-)
+book.tell({"n_deals": n_deals} | findings.rejections(fair, n_deals=n_deals))
 
 # %% [markdown]
 # ```{glue:figure} tab_rejections
@@ -443,7 +330,7 @@ totals = (1000, 2000, 10_000, 50_000)
 draws = {
     total: fairness.f_power(
         fairness.simulated_countries(total), steps, accuracy=typical, size=n_draws, seed=seed
-    ).assign(size=lambda each: 100 * np.log(2) * each["beta"])
+    ).assign(size=lambda each: DOUBLING * each["beta"])
     for total in totals
 }
 names = {"1/sqrt(n)": "1/√n, the paper's", "1/n": "1/n, binomial", "ols": "the same for all"}
@@ -457,52 +344,27 @@ panels = {
     "The paper's Σ": {f"{total:,} images": curve(total, "1/sqrt(n)") for total in totals},
     "2,000 images, by Σ": {name: curve(2000, key) for key, name in names.items()},
 }
+right = records["correct"].mean()
 
 
-def needed(total, covariance="1/sqrt(n)", power=0.8):
-    own = curve(total, covariance)
-    rates = np.maximum.accumulate(own["rate"])
-    return float(np.interp(power, rates, own["size"])) if rates.iloc[-1] >= power else None
+def found(accuracy):
+    """How often the planned slope, or the steepest that is possible, is found at this accuracy."""
+    slope = findings.possible(planned[0], accuracy, places)
+    return fairness.f_power(places, [slope], accuracy=accuracy, size=n_draws, seed=seed)
 
 
-def said(found):
-    return "more than any slope that was tried" if found is None else f"{found:.2f} points"
-
+at_right, at_typical = found(right), found(typical)
 
 # %% tags=["remove-output", "hide-input"]
 label = "true slope (points per doubling of income)"
 glue("fig_power", figure5b.detection(panels, label), display=True)
-glue("n_draws", n_draws)
-glue("what_bias", "a planted bias" if strength and gradient else "no planted bias")
-glue("needed_few", said(needed(2000)))
-glue("needed_binomial", said(needed(2000, "1/n")))
-glue("needed_many", said(needed(50_000)))
-right = records["correct"].mean()
-
-
-def power_of_planned(accuracy):
-    """Slope, at most the steepest that stays in [0, 1] at this accuracy, and how often found."""
-    size = min(abs(planned), 0.99 * min(accuracy, 1 - accuracy) / np.ptp(places["log_gdp"]))
-    power = fairness.f_power(places, [size], accuracy=accuracy, size=n_draws, seed=seed)
-    return size, power.set_index("covariance")["rate"]
-
-
-size, at_planned = power_of_planned(right)
-other_size, elsewhere = power_of_planned(typical)
-own = f"roughly {points * planned + 0.0:.2f} points,".replace("-", "−")
-if not (strength and gradient):
-    own = f"None is planted here; chance alone makes {own} and that"
-else:
-    own = f"The bias that is planted here, {own}"
-if size < abs(planned):
-    own += f" is steeper than a line at this accuracy can be; one of {points * size:.2f} points"
-glue("planned_bias", own)
-glue("power_planned", float(100 * at_planned["1/sqrt(n)"]))
-glue("power_planned_binomial", float(100 * at_planned["1/n"]))
-there = f"there it would be found in {100 * elsewhere['1/sqrt(n)']:.0f} %"
-glue("there", there if other_size == abs(planned) else "there no line can be so steep")
-glue("typical", 100 * typical)
-glue("scatter", "less" if right * (1 - right) < typical * (1 - typical) else "more")
+book.tell({"n_draws": n_draws, "typical": 100 * typical})
+sought = {"few": curve(2000, "1/sqrt(n)"), "binomial": curve(2000, "1/n")}
+book.tell(findings.needed(sought | {"many": curve(50_000, "1/sqrt(n)")}))
+planted, accuracies = strength and gradient, (right, typical)
+book.tell(
+    findings.detected(at_right, at_typical, bias=planned, planted=planted, accuracies=accuracies)
+)
 
 # %% [markdown]
 # ```{glue:figure} fig_power
@@ -525,8 +387,8 @@ glue("scatter", "less" if right * (1 - right) < typical * (1 - typical) else "mo
 
 # %% tags=["remove-output", "hide-input"]
 glue("tab_p_values", figure5.p_values(), display=True)
-glue("f_again", fairness.f_p_value(paper.F_STATISTIC, *paper.F_DEGREES))
-glue("n_models", paper.N_MODELS)
+again = fairness.f_p_value(paper.F_STATISTIC, *paper.F_DEGREES)
+book.tell({"f_again": again, "n_models": paper.N_MODELS})
 
 # %% [markdown]
 # ```{glue:figure} tab_p_values
