@@ -42,13 +42,13 @@ n_models = 5  # how many models are trained with each reading
 # %% tags=["nbval-ignore-output"]
 import warnings
 
-import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from humimp import book, classifiers, dro, experiment, fairness, paper, runs
+from humimp import book, dro, experiment, fairness, paper, runs
 from humimp.figures.enlarged import enlarged
 from humimp.figures.figure5b import pool as pool_table
+from humimp.findings import robust as findings
 
 here = book.start("04_2_dro")
 
@@ -159,69 +159,15 @@ pools = {
 # %%
 price = experiment.COSTS[cost]()
 counts = {name: pool_table(robust, data.train.images, price) for name, robust in pools.items()}
-ours = pools["Ours"]
-sets = [set(ours.origin[ours.round == k].tolist()) for k in range(1, rounds + 1)]
-often = sorted(set.intersection(*sets)) or sorted(sets[-1])
-chosen = often[0]
-rows = []
-for name, robust in pools.items():
-    row = {f"{name}: original": data.train.images[chosen]}
-    for k in range(1, min(rounds, 3) + 1):
-        of = ((robust.round == k) & (robust.origin == chosen)).nonzero().flatten()
-        if len(of):
-            row[f"round {k}"] = robust.images[of[-1]]
-    rows.append({key: image[:, :168, :168] for key, image in row.items()})
+rows = findings.followed(pools, data.train.images)
 
 # %% tags=["remove-output", "hide-input"]
 side = data.train.images.shape[-1]
 glue("fig_pool", enlarged(rows, zoom=max(1, 160 // side)), display=True)
 glue("tab_pool", pd.concat(counts, names=["attack"]), display=True)
-digits = images == experiment.DIGITS
-glue("what_images", "digits" if digits else "photographs of ImageNet")
-glue("what_network", "a small network" if digits else classifiers.TITLES[classifier])
-glue("cost", experiment.TITLES[cost])
-glue(
-    "why_cost",
-    ", as in the paper"
-    if cost == "PieAPP"
-    else f", a stand-in for the paper's PieAPP, which wants {paper.PIEAPP_SIZE} pixels where a digit has {side}"
-    if digits
-    else ", a stand-in for the paper's PieAPP",
-)
-glue("steps", steps)
-glue("perc_al_steps", perc_al_steps)
-glue("n_train", n_train)
-glue("n_pool", len(ours.images))
-last = ours.round == rounds
-glue("kept_origins", len(set(ours.origin[last].tolist())))
-glue("share_clean", float(100 * ours.weights[ours.round == 0].sum() / ours.weights.sum()))
-glue("share_last", float(100 * ours.weights[last].sum() / ours.weights.sum()))
-first, final = (counts["Ours"]["L₂ from the original"].iloc[k] for k in (1, -1))
-grown = f"{final / first:.1f} times as far from"
-glue(
-    "added_up",
-    f"And the attacks add up: with our attack, images of round {rounds} are {grown} their "
-    "original as those of round 1. What a model is trained on is no longer the "
-    "image plus one imperceptible change."
-    if rounds > 1
-    else "With more rounds than one, attacks on attacked images would add up.",
-)
-glue(
-    "last_round",
-    f"in the last round our attacks are {grown} their originals as in the first"
-    if rounds > 1
-    else "with more rounds our attacks would be of attacked images",
-)
-delta_e = {name: float(each["ΔE₀₀"].iloc[-1]) for name, each in counts.items()}
-glue("ours_delta_e", delta_e["Ours"])
-glue("pgd_delta_e", delta_e["PGD"])
-glue("perc_delta_e", delta_e["PerC_AL"])
-glue(
-    "seen",
-    "By the colour difference ΔE₀₀ it is not imperceptible either."
-    if delta_e["Ours"] > 1
-    else "By the colour difference ΔE₀₀ it still is below what is just noticeable.",
-)
+book.tell({"steps": steps, "perc_al_steps": perc_al_steps, "n_train": n_train})
+book.tell(findings.named(images, classifier=classifier, cost=cost, side=side))
+book.tell(findings.pooled(pools["Ours"], counts))
 
 # %% [markdown]
 # ```{glue:figure} fig_pool
@@ -251,17 +197,19 @@ glue(
 
 # %%
 country = dict(zip(data.test.ids, data.test.countries, strict=True))
-average = float((ours.weights**2).sum() / ours.weights.sum())  # E[P]
+weights = pools["PGD"].weights
+average = float((weights**2).sum() / weights.sum())  # E[P]
+usual = {"weighting": "normalized", "learning_rate": learning_rate, "batch_size": batch_size}
+literal = usual | {"weighting": "literal"}
 readings = {
-    "normalized": {"weighting": "normalized"},
-    "normalized, one image at a time": {"weighting": "normalized", "batch_size": 1},
-    "sampling": {"weighting": "sampling"},
-    "literal": {"weighting": "literal"},
-    "literal, α / E[P]": {"weighting": "literal", "learning_rate": learning_rate / average},
+    "normalized": usual,
+    "normalized, one image at a time": usual | {"batch_size": 1},
+    "sampling": usual | {"weighting": "sampling"},
+    "literal": literal,
+    "literal, α / E[P]": literal | {"learning_rate": learning_rate / average},
 }
-found, betas = {}, {}
+models = {}
 for number, (name, options) in enumerate(readings.items()):
-    options = {"learning_rate": learning_rate, "batch_size": batch_size, **options}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*diverged", RuntimeWarning)  # counted below
         trained = dro.replicates(
@@ -273,66 +221,13 @@ for number, (name, options) in enumerate(readings.items()):
             passes=passes,
             **options,
         )
-    models = fairness.by_model(trained.assign(country=trained["id"].map(country)))
-    betas[name] = models["beta"]
-    found[name] = {
-        "α": options["learning_rate"],
-        "diverged": int(models["beta"].isna().sum()),
-        "accuracy (%)": 100 * models["accuracy"].mean(),
-        "slope β": models["beta"].mean(),
-    }
-table = pd.DataFrame.from_dict(found, orient="index")
+    models[name] = fairness.by_model(trained.assign(country=trained["id"].map(country)))
 
 # %% tags=["remove-output", "hide-input"]
-glue(
-    "tab_readings",
-    table.assign(
-        **{
-            "α": [f"{value:.2g}" for value in table["α"]],
-            "diverged": [f"{value} of {n_models}" for value in table["diverged"]],
-            "accuracy (%)": [f"{v:.1f}" if v == v else "–" for v in table["accuracy (%)"]],
-            "slope β": [f"{v:.4f}".replace("-", "−") if v == v else "–" for v in table["slope β"]],
-        }
-    ),
-    display=True,
-)
-glue("n_models", n_models)
-glue("average", average)
-literal = table["accuracy (%)"]["literal"]
-lost = int(table["diverged"]["literal"])
-right = "" if literal != literal else f"classify {literal:.1f} % of the images correctly"
-glue(
-    "literal",
-    f"no model ends with NaN, but they {right}"
-    if lost == 0
-    else f"{lost} of {n_models} models diverge" + (f", and the others {right}" if right else ""),
-)
-glue(
-    "literal_short",
-    f"models {right}" if lost == 0 else f"{lost} of {n_models} models diverge",
-)
-spread = table["accuracy (%)"].drop("literal")
-glue("apart", float(spread.max() - spread.min()))
-points = 100 * np.log(2)  # percentage points per doubling of income
-slopes = table["slope β"].drop("literal").dropna()
-if len(slopes) > 1:
-    flat, steep = slopes.idxmin(), slopes.idxmax()
-    pairs = (points * (betas[steep] - betas[flat])).dropna()
-    error, what = (
-        (f" ± {pairs.sem():.2f}", " (± a standard error, in pairs of models with the same seed)")
-        if len(pairs) > 1
-        else ("", "")
-    )
-    slopes_apart = (
-        f"their mean slopes go from {slopes[flat]:.4f} ({flat}) to {slopes[steep]:.4f} ({steep}), "
-        f"{points * (slopes[steep] - slopes[flat]):.2f}{error} points per doubling of income apart{what}"
-    ).replace("-", "−")
-else:
-    slopes_apart = "too few have a slope to compare slopes"
-glue("slopes_apart", slopes_apart)
-glue("n_images", n_images)
-same = abs(table["accuracy (%)"]["literal, α / E[P]"] - table["accuracy (%)"]["normalized"])
-glue("same", "the same" if same < 0.05 else f"the same to {same:.1f} points")
+rates = {name: options["learning_rate"] for name, options in readings.items()}
+glue("tab_readings", findings.laid_out(models, rates), display=True)
+book.tell({"n_models": n_models, "n_images": n_images, "average": average})
+book.tell(findings.readings(models))
 
 # %% [markdown]
 # ```{glue:figure} tab_readings
@@ -351,16 +246,10 @@ glue("same", "the same" if same < 0.05 else f"the same to {same:.1f} points")
 # On one NVIDIA V100 the paper reports about {glue:text}`hours2` hours for Algorithm 2 and about {glue:text}`hours3` hours for fifty runs of Algorithm 3. So the attacks take about a quarter of the time; made anew for each model, they would take fifty times as long. That is the speed-up that the
 # paper counts as its third contribution. The memory needed, it says, is that of ordinary adversarial training; beside it stands the pool of images itself. On this run ({glue:text}`what_images`, {glue:text}`what_network`) Algorithm 2 took {glue:text}`seconds`.
 
-
 # %% tags=["remove-output", "hide-input", "nbval-ignore-output"]
-def seconds(name):
-    diary = runs.read(here.folder / f"robust-{name.lower()}")
-    return sum(session["wall_seconds"] for session in diary["sessions"])
-
-
-glue("seconds", ", ".join(f"{seconds(name):.1f} s with {name}" for name in pools))
-glue("hours2", paper.HOURS_ALGORITHM2)
-glue("hours3", paper.HOURS_ALGORITHM3)
+diaries = {name: runs.read(here.folder / f"robust-{name.lower()}") for name in pools}
+book.tell({"hours2": paper.HOURS_ALGORITHM2, "hours3": paper.HOURS_ALGORITHM3})
+book.tell(findings.took(diaries))
 
 # %% [markdown]
 # ## What came out
