@@ -291,14 +291,13 @@ for name in ("PGD", "PerC_AL", "Fine-tuning"):
     glue(f"difference_{name}", minus(points * row(name)["difference"]))
     glue(f"low_{name}", minus(points * row(name)["low"]))
     glue(f"high_{name}", minus(points * row(name)["high"]))
-both = significant("PGD") and significant("PerC_AL")
-either = significant("PGD") or significant("PerC_AL")
+won = [name for name in ("PGD", "PerC_AL") if significant(name)]
 glue(
     "holds",
     "holds on this run"
-    if both
-    else "holds on this run against one of the two only"
-    if either
+    if len(won) == 2
+    else f"holds on this run against {won[0]} only"
+    if won
     else "is not shown on this run",
 )
 glue(
@@ -664,7 +663,7 @@ if scale is not None and before is not None:
         if large_tests.loc[(name, "paired"), "holm"] < paper.SIGNIFICANCE
     ]
     large_holds = (
-        "holds there too" if len(large_won) == 2 else f"holds there against {large_won[0]} only"
+        "holds there" if len(large_won) == 2 else f"holds there against {large_won[0]} only"
         if large_won
         else "is not shown there"
     )  # fmt: skip
