@@ -50,19 +50,10 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from humimp import (
-    book,
-    classifiers,
-    dro,
-    evaluate,
-    experiment,
-    fairness,
-    paper,
-    replicates,
-    runs,
-)
+from humimp import book, dro, evaluate, experiment, fairness, paper, replicates, runs
 from humimp.attacks import no_attack
 from humimp.figures import figure5b
+from humimp.findings import income as findings
 
 here = book.start("04_3_results")
 
@@ -201,118 +192,30 @@ pools = {name: attacked(name, data, theta0, here.folder) for name in attacks}
 pools["Fine-tuning"] = dro.clean(data.train.images, data.train.labels, rounds)
 
 
-def worth(records):
-    """How much more accurate each model is with the planted pattern than without."""
-    share = records[~records["diverged"]].groupby(["replicate", "planted"])["correct"].mean()
-    return share.unstack().pipe(lambda each: each[True] - each[False])
+def by_model(records):
+    """Fit each model's slope, and compare its answers with and without the planted pattern."""
+    return fairness.by_model(records).join(findings.worth(records))
 
 
 trained = {name: predictions(name, pool, data, theta0, here.folder) for name, pool in pools.items()}
-models = {name: fairness.by_model(records) for name, records in trained.items()}
-pattern = {name: worth(records) for name, records in trained.items()}
+models = {name: by_model(records) for name, records in trained.items()}
 first = at_start(data, theta0, here.folder)
-start = fairness.by_model(first).loc[0]
+start = by_model(first).loc[0]
 fit = fairness.slope(fairness.accuracy_by_country(first).kept)
-betas = pd.DataFrame({name: table["beta"] for name, table in models.items()})
+betas = findings.slopes(models)
 tests = fairness.compare(betas, "Ours")
 
 # %% tags=["remove-output", "hide-input"]
-points = 100 * np.log(2)  # percentage points per doubling of income
-
-
-def equals(p):
-    return figure5b.probability(p) if p < 1e-4 else f"= {figure5b.probability(p)}"
-
-
-def sloping(beta):
-    return f"{beta:.4f}".replace("-", "−")
-
-
-digits = images == experiment.DIGITS
-means = {name: table.mean() for name, table in models.items()}
-ours = means["Ours"]
-kept = {name: models[name] for name in ("PGD", "PerC_AL", "Ours")}
 glue("fig_5b", figure5b.figure5b(models, start["beta"]), display=True)
 glue("tab_tests", figure5b.t_tests(tests), display=True)
-glue("what_images", "digits" if digits else "photographs of ImageNet")
-glue("what_network", "a small network" if digits else classifiers.TITLES[classifier])
-glue("cost", experiment.TITLES[cost])
-glue("stand_in", "" if cost == "PieAPP" else ", a stand-in for the paper's PieAPP")
-glue("n_models", n_models)
-glue("n_images", n_images)
-glue("rounds", rounds)
-glue("passes", passes)
-glue("n_paper_models", paper.N_MODELS)
-glue("paper_passes", paper.T2)
-diverged = {name: int(table["beta"].isna().sum()) for name, table in models.items()}
-glue(
-    "diverged",
-    "No model diverged."
-    if not any(diverged.values())
-    else "Diverged, and left out of the tests pair by pair: "
-    + ", ".join(f"{count} of {n_models} ({name})" for name, count in diverged.items() if count)
-    + ".",
-)
-glue("beta0", sloping(start["beta"]))
-glue("f0", fit.f)
-glue("df0", fit.df[1])
-glue("p0", equals(fit.p))
-glue("reject0", "rejected" if fit.p < paper.SIGNIFICANCE else "not rejected")
-for name, mean in means.items():
-    glue(f"beta_{name}", sloping(mean["beta"]))
-    glue(f"accuracy_{name}", float(100 * mean["accuracy"]))
-    glue(f"poor_{name}", float(100 * mean["quarter_1"]))
-    glue(f"rich_{name}", float(100 * mean["quarter_4"]))
-    glue(f"pattern_{name}", float(100 * pattern[name].mean()))
-glue("accuracy_0", float(100 * start["accuracy"]))
-glue("poor_0", float(100 * start["quarter_1"]))
-glue("rich_0", float(100 * start["quarter_4"]))
-given0 = first.groupby("planted")["correct"]
-share0 = given0.mean()
-glue("pattern_0", float(100 * (share0[True] - share0[False])))
-glue("pattern_0_error", float(100 * np.sqrt((share0 * (1 - share0) / given0.size()).sum())))
-
-
-def significant(name, test="paired"):
-    return bool(tests.loc[(name, test), "holm"] < paper.SIGNIFICANCE)
-
-
-def row(name, test="paired"):
-    return tests.loc[(name, test)]
-
-
-def minus(value):
-    return f"{value:.2f}".replace("-", "−")
-
-
-for name in ("PGD", "PerC_AL", "Fine-tuning"):
-    glue(f"t_{name}", minus(row(name)["t"]))
-    glue(f"holm_{name}", equals(row(name)["holm"]))
-    glue(f"difference_{name}", minus(points * row(name)["difference"]))
-    glue(f"low_{name}", minus(points * row(name)["low"]))
-    glue(f"high_{name}", minus(points * row(name)["high"]))
-won = [name for name in ("PGD", "PerC_AL") if significant(name)]
-glue(
-    "holds",
-    "holds on this run"
-    if len(won) == 2
-    else f"holds on this run against {won[0]} only"
-    if won
-    else "is not shown on this run",
-)
-glue(
-    "paper_t",
-    f"t = {paper.T_PGD} against PGD (p = {paper.P_PGD}) and t = {paper.T_PERC} against PerC (p = {paper.P_PERC})",
-)
-agree = all(
-    significant(name) == significant(name, test)
-    for name in ("PGD", "PerC_AL")
-    for test in fairness.T_TESTS
-)
-glue("agree", "The three kinds of test agree." if agree else "The kinds of test do not agree.")
-correlation = betas[["PGD", "Ours"]].corr().iloc[0, 1]
-glue("correlation", float(correlation))
-glue("n_draws", n_draws)
+book.tell(findings.setting(images, classifier, cost))
+book.tell({"n_models": n_models, "n_images": n_images, "rounds": rounds, "passes": passes})
+book.tell({"n_paper_models": paper.N_MODELS, "paper_passes": paper.T2, "n_draws": n_draws})
+book.tell(findings.f_test(fit))
+book.tell(findings.trained(models, start))
+book.tell(findings.t_tests(tests))
+book.tell(findings.conclusion(tests, fit, "on this run"))
+book.tell({"correlation": float(betas.corr().loc["PGD", "Ours"])})
 
 # %% [markdown]
 # ```{glue:figure} fig_5b
@@ -343,79 +246,9 @@ glue("n_draws", n_draws)
 
 # %% tags=["remove-output", "hide-input"]
 glue("fig_accuracy", figure5b.beside_accuracy(models, start), display=True)
-table = figure5b.by_income(models, start)
-
-
-def worths(shares, pattern):
-    """Say what the pattern is worth before training and after each, as text, in percentage points."""
-    cells = [
-        f"{100 * (shares[True] - shares[False]):.1f}",
-        *(f"{100 * each.mean():.1f} ± {100 * each.std(ddof=0):.1f}" for each in pattern.values()),
-    ]
-    return [cell.replace("-", "−") for cell in cells]
-
-
-table["the pattern's worth"] = worths(share0, pattern)
-glue("tab_accuracy", table, display=True)
-
-
-def change(name, column):
-    return 100 * float(means[name][column] - start[column])
-
-
-def moved(value):
-    return f"{'fallen' if value < 0 else 'risen'} by {abs(value):.1f} points"
-
-
-glue("poor_moved", moved(change("Ours", "quarter_1")))
-glue("rich_moved", moved(change("Ours", "quarter_4")))
-least = min(means, key=lambda name: means[name]["beta"])
-worst = min(means, key=lambda name: means[name]["accuracy"])
-glue(
-    "together",
-    f"The training that leaves the smallest mean slope, {least}, is also the one that leaves the lowest accuracy"
-    if least == worst
-    else f"The training that leaves the smallest mean slope, {least}, is not the one that leaves the lowest accuracy, {worst}",
-)
-poor, rich = change("Ours", "quarter_1"), change("Ours", "quarter_4")
-flatter = ours["beta"] < start["beta"]
-if flatter and poor < 0 and rich < 0:
-    how = (
-        "the slope falls, and both ends lose, the richest quarter more. "
-        "That is levelling down, and not what is meant by fairness"
-    )
-    if poor < rich:
-        how = "both ends lose, the poorest quarter even more, so the slope of the line does not tell what happened to it"
-elif flatter and poor >= 0:
-    how = (
-        "the poorest quarter does not lose, and the slope falls: that is what is meant by fairness"
-    )
-elif flatter:
-    how = "the poorest quarter loses while the richest does not, so the slope of the line does not tell what happened to it"
-else:
-    how = "the slope does not fall, so there is no gain in fairness to explain"
-glue("how", how)
-relied = {name: float(each.mean()) for name, each in pattern.items()}
-before = float(share0[True] - share0[False])
-less = [name for name in kept if relied[name] < before - 0.005]
-glue(
-    "relied",
-    "All three trainings on attacks make the pattern worth less"
-    if len(less) == 3
-    else "No training on attacks makes the pattern worth less"
-    if not less
-    else f"Of the trainings on attacks, {' and '.join(less)} make{'s' * (len(less) == 1)} the pattern worth less",
-)
-apart = pd.DataFrame(pattern)
-pgd_pattern = fairness.t_tests(apart["Ours"], apart["PGD"])
-paired = pgd_pattern.loc["paired"]
-glue("pattern_t", minus(paired["t"]))
-glue("pattern_p", equals(paired["p"]))
-glue("pattern_low", f"{100 * paired['low']:.1f}".replace("-", "−"))
-glue("pattern_high", f"{100 * paired['high']:.1f}".replace("-", "−"))
-more = bool(paired["p"] < paper.SIGNIFICANCE)
-glue("pattern_verdict", f"ours {'does it' if more else 'does not do so'} more than PGD's")
-glue("pattern_joined", ", and" if more else ", but" if less else ", and")
+glue("tab_accuracy", figure5b.by_income(models, start), display=True)
+book.tell(findings.by_quarter(models, start))
+book.tell(findings.pattern(models, start))
 
 # %% [markdown]
 # ```{glue:figure} fig_accuracy
@@ -449,30 +282,14 @@ reach = 4 * (betas["PGD"] - betas["Ours"]).std() / np.sqrt(n_models)
 power = fairness.t_power(
     betas["Ours"], betas["PGD"], np.linspace(0, 1.5 * reach, 13), size=n_draws, seed=seed
 )
-power = power.assign(size=points * power["difference"])
+power = power.assign(size=findings.POINTS * power["difference"])
 curves = {test: power[power["test"] == test] for test in ("paired", "unpaired")}
-level = power[power["difference"] == 0].set_index("test")
-near = 2 * np.sqrt(0.05 * 0.95 / n_draws)
 
 # %% tags=["remove-output", "hide-input"]
 label = "true difference of mean slopes (points per doubling)"
 title = f"{n_models} models a side"
 glue("fig_t_power", figure5b.detection({title: curves}, label), display=True)
-for test in ("paired", "unpaired"):
-    rate = float(level.loc[test, "rate"])
-    glue(f"level_{test}", 100 * rate)
-    glue(
-        f"kept_{test}",
-        "as promised, within the simulation's error"
-        if abs(rate - 0.05) <= near
-        else "less often than promised"
-        if rate < 0.05
-        else "more often than promised",
-    )
-rates = np.maximum.accumulate(curves["paired"]["rate"])
-found = rates.iloc[-1] >= 0.8
-needed = float(np.interp(0.8, rates, curves["paired"]["size"]))
-glue("needed", f"{needed:.2f} points" if found else "more than any difference that was tried")
+book.tell(findings.power(curves, n_draws))
 
 # %% [markdown]
 # ```{glue:figure} fig_t_power
@@ -508,53 +325,11 @@ def another(deal):
 
 deals = {seed: (betas[["PGD", "Ours"]], fit)}
 deals |= {deal: another(deal) for deal in range(seed + 1, seed + 1 + other_deals)}
-compared = {deal: fairness.t_tests(own["Ours"], own["PGD"]) for deal, (own, _) in deals.items()}
+compared = findings.geographies(deals)
 
 # %% tags=["remove-output", "hide-input"]
-rows = {}
-signs = []
-for deal, (own, initial) in deals.items():
-    test = compared[deal].loc["paired"]
-    two_sided = 2 * min(test["p"], 1 - test["p"])
-    signs.append(int(np.sign(test["difference"])) if two_sided < paper.SIGNIFICANCE else 0)
-    rows[f"geography {deal}"] = {
-        "slope, θ₀": f"{sloping(initial.beta)} (p {equals(initial.p)})",
-        "slope, PGD": sloping(own["PGD"].mean()),
-        "slope, Ours": sloping(own["Ours"].mean()),
-        "difference": f"{minus(points * test['difference'])} ({minus(points * test['low'])} to {minus(points * test['high'])})",
-        "t": minus(test["t"]),
-        "p, one-sided": figure5b.probability(test["p"]),
-        "left out": f"{test['excluded']:.0f}",
-    }
-glue("tab_deals", pd.DataFrame.from_dict(rows, orient="index"), display=True)
-lower, higher = signs.count(1), signs.count(-1)
-glue("n_deals", len(deals))
-glue("first_deal", seed)
-glue(
-    "flatter_deals",
-    int(sum(abs(own["Ours"].mean()) < abs(initial.beta) for own, initial in deals.values())),
-)
-glue("lower", lower)
-glue("higher", higher)
-glue(
-    "across",
-    f"The sign of the difference depends on the geography: what {n_models} models make significant is a property of one deal and one run of Algorithm 2, not of the attack"
-    if lower and higher
-    else "No geography says the contrary of another, though so few cannot say much"
-    if lower == len(deals) or higher == len(deals) or not (lower or higher)
-    else "The geographies do not agree on whether there is a difference",
-)
-gaps = [points * each.loc["paired", "difference"] for each in compared.values()]
-width = points * float(
-    np.mean([(c.loc["paired", "high"] - c.loc["paired", "low"]) / 2 for c in compared.values()])
-)
-glue(
-    "between",
-    f"From one geography to another, the difference has a standard deviation of {np.std(gaps, ddof=1):.2f} points"
-    if len(gaps) > 1
-    else "How far the difference varies from one geography to another, a single one cannot say",
-)
-glue("within", float(width))
+glue("tab_deals", findings.table_of_deals(compared), display=True)
+book.tell(findings.across(compared, n_models))
 
 # %% [markdown]
 # ```{glue:figure} tab_deals
@@ -572,8 +347,15 @@ glue("within", float(width))
 # {glue:text}`scale_line`
 
 # %% tags=["remove-output", "hide-input"]
+
+
+def clock(folder):
+    """Add up the seconds that were spent on what is in a folder."""
+    return sum(session["wall_seconds"] for session in runs.read(folder)["sessions"])
+
+
 scale, before = book.at_scale("04_3_results"), book.at_scale("04_1_bias_metric")
-glue("scale_line", scale.plain() if scale else "It has not been computed yet.")
+book.tell({"scale_line": scale.plain() if scale else "It has not been computed yet."})
 if scale is not None and before is not None:
     settings = scale.about["parameters"]
     theirs = evaluate.load(before.folder / "answers").assign(replicate=0, diverged=False)
@@ -584,107 +366,31 @@ if scale is not None and before is not None:
         seed=settings["seed"],
     )
     theirs = theirs.join(places, on="id")
-    large_start = fairness.by_model(theirs).loc[0]
+    large_start = by_model(theirs).loc[0]
     large_fit = fairness.slope(fairness.accuracy_by_country(theirs).kept)
     folders = {name: scale.folder / f"models-{name.lower()}" for name in pools}
-    large = {name: replicates.load(path).join(places, on="id") for name, path in folders.items()}
-    large_models = {name: fairness.by_model(records) for name, records in large.items()}
-    large_betas = pd.DataFrame({name: table["beta"] for name, table in large_models.items()})
-    large_tests = fairness.compare(large_betas, "Ours")
-    large_sizes = fairness.compare(large_betas.abs(), "Ours")
-    large_table = figure5b.by_income(large_models, large_start)
-    large_given = theirs.groupby("planted")["correct"].mean()
-    large_pattern = {name: worth(records) for name, records in large.items()}
-    large_table["the pattern's worth"] = worths(large_given, large_pattern)
-    glue("large_fig_5b", figure5b.figure5b(large_models, large_start["beta"]), display=True)
-    glue("large_tab_tests", figure5b.t_tests(large_tests), display=True)
-    glue("large_tab_accuracy", large_table, display=True)
-    for key in ("n_images", "n_train", "size", "passes", "n_models", "cost", "perc_al_steps"):
-        glue(f"large_{key}", settings[key])
-    glue("large_accuracy_0", float(100 * large_start["accuracy"]))
-    for name, table in large_models.items():
-        glue(f"large_accuracy_{name}", float(100 * table["accuracy"].mean()))
-    for name in ("PGD", "PerC_AL", "Fine-tuning"):
-        found = large_tests.loc[(name, "paired")]
-        glue(f"large_t_{name}", minus(found["t"]))
-        glue(f"large_holm_{name}", equals(found["holm"]))
-        glue(f"large_difference_{name}", minus(points * found["difference"]))
-        found = large_sizes.loc[(name, "paired")]
-        glue(f"large_size_holm_{name}", equals(found["holm"]))
-        glue(f"large_size_difference_{name}", minus(points * found["difference"]))
-    large_biased = large_fit.p < paper.SIGNIFICANCE
-    glue("large_beta0", sloping(large_fit.beta))
-    glue("large_beta0_error", sloping(large_fit.standard_error))
-    glue("large_f0", large_fit.f)
-    glue("large_df0", large_fit.df[1])
-    glue("large_p0", equals(large_fit.p))
-    glue("large_had", "had a slope" if large_biased else "had no slope to lower")
-    large_means = large_betas.mean()
-    below = [name for name, mean in large_means.items() if mean < 0]
-    glue(
-        "large_below",
-        "after every training the mean slope is below zero"
-        if len(below) == len(large_means)
-        else f"the mean slope is below zero after {', '.join(below)}"
-        if below
-        else "after no training is the mean slope below zero",
-    )
-    large_count = large_betas.count()
-    glue(
-        "large_means",
-        ", ".join(
-            f"{sloping(mean)} ({name}"
-            + (f", {large_count[name]} models)" if large_count[name] < len(large_betas) else ")")
-            for name, mean in large_means.items()
-        ),
-    )
-    smallest = [each[list(kept)].idxmin() == "Ours" for each in (large_means, large_means.abs())]
-    glue(
-        "large_smallest",
-        "With its sign and in magnitude, ours is the smallest of the three attacks' means"
-        if all(smallest)
-        else "Neither with its sign nor in magnitude is ours the smallest of the three attacks' means"
-        if not any(smallest)
-        else "With its sign, ours is not the smallest of the three attacks' means; in magnitude it is"
-        if smallest[1]
-        else "With its sign, ours is the smallest of the three attacks' means; in magnitude it is not",
-    )
-    glue(
-        "large_so",
-        "So this run cannot test the paper's conclusion about bias, which wants a bias to lower."
-        if not large_biased
-        else "A slope below zero passes for a small one there, and is a bias in the other direction."
-        if below
-        else "",
-    )
-    large_won = [
-        name
-        for name in ("PGD", "PerC_AL")
-        if large_tests.loc[(name, "paired"), "holm"] < paper.SIGNIFICANCE
-    ]
-    large_holds = (
-        "holds there" if len(large_won) == 2 else f"holds there against {large_won[0]} only"
-        if large_won
-        else "is not shown there"
-    )  # fmt: skip
-    glue("large_holds", large_holds)
-    glue(
-        "large_outcome",
-        f"the paper's second conclusion {large_holds}"
-        if large_biased
-        else "that run cannot test the paper's second conclusion",
-    )
-    spent = {
-        name: [
-            sum(one["wall_seconds"] for one in runs.read(scale.folder / folder)["sessions"]) / share
-            for folder, share in (
-                (f"robust-{name.lower()}", 60),
-                (f"models-{name.lower()}", 60 * settings["n_models"]),
-            )
-        ]
-        for name in kept
+    large = {
+        name: by_model(replicates.load(path).join(places, on="id"))
+        for name, path in folders.items()
     }
-    glue("large_spent", "; ".join(f"{a:.1f} and {b:.1f} with {n}" for n, (a, b) in spent.items()))
+    large_betas = findings.slopes(large)
+    large_tests = fairness.compare(large_betas, "Ours")
+    glue("large_fig_5b", figure5b.figure5b(large, large_start["beta"]), display=True)
+    glue("large_tab_tests", figure5b.t_tests(large_tests), display=True)
+    glue("large_tab_accuracy", figure5b.by_income(large, large_start), display=True)
+    shown = ("n_images", "n_train", "size", "passes", "n_models", "cost", "perc_al_steps")
+    book.tell({key: settings[key] for key in shown}, prefix="large_")
+    book.tell(findings.f_test(large_fit), prefix="large_")
+    book.tell(findings.trained(large, large_start), prefix="large_")
+    book.tell(findings.t_tests(large_tests), prefix="large_")
+    book.tell(findings.t_tests(fairness.compare(large_betas.abs(), "Ours")), prefix="large_size_")
+    book.tell(findings.signs(large_betas, large_fit), prefix="large_")
+    book.tell(findings.conclusion(large_tests, large_fit, "there"), prefix="large_")
+    seconds = {
+        name: [clock(scale.folder / f"{what}-{name.lower()}") for what in ("robust", "models")]
+        for name in findings.ATTACKS
+    }
+    book.tell({"large_spent": findings.spent(seconds, settings["n_models"])})
 
 # %% [markdown]
 # The figures above show the run that the first line of this page names. Those below always show the **reference run at reduced settings**, as far as a processor without a GPU gets (profile `paper_cpu`): a ResNet-50 {cite:p}`he2016deep`, {glue:text}`large_n_train` of the paper's photographs to train on and the other {glue:text}`large_n_images` to test on, at {glue:text}`large_size` × {glue:text}`large_size` pixels,

@@ -17,7 +17,7 @@ from humimp.color import mean_delta_e
 from humimp.distances import l2
 from humimp.dro import RobustDataset
 from humimp.figures import style
-from humimp.findings.words import probability
+from humimp.findings.words import minus, probability
 
 # Trainings that are not named like the attack of Table 1 that they go with.
 _NAMES = {"PGD": "PGD (L2)", "Ours": "Ours (a = 0)", "Fine-tuning": "No attack"}
@@ -203,24 +203,30 @@ def by_income(models: Mapping[str, pd.DataFrame], theta0: pd.Series) -> pd.DataF
     Parameters
     ----------
     models, theta0
-        As in :func:`beside_accuracy`.
+        As in :func:`beside_accuracy`. A column ``worth``, as of
+        :func:`humimp.findings.income.worth`, is laid out too.
 
     Returns
     -------
     pandas.DataFrame
         A row for θ₀ and for each training: mean ± standard deviation over its models, as text.
     """
-    columns = [*(key for key in theta0.index if str(key).startswith("quarter_")), "accuracy"]
-    rows = {"θ₀": [f"{100 * theta0[column]:.1f}" for column in columns]}
+    quarters = [str(key) for key in theta0.index if str(key).startswith("quarter_")]
+    headings = {key: f"quarter {key[-1]}" for key in quarters}
+    headings[quarters[0]] = f"poorest {headings[quarters[0]]}"
+    headings[quarters[-1]] = f"richest {headings[quarters[-1]]}"
+    headings["accuracy"] = "all images"
+    if "worth" in theta0:
+        headings["worth"] = "the pattern's worth"
+    columns = list(headings)
+    rows = {"θ₀": [minus(100 * theta0[column], 1) for column in columns]}
     for name, table in models.items():
         values = 100 * table[columns]
         rows[name] = [
-            f"{mean:.1f} ± {spread:.1f}"
+            f"{minus(mean, 1)} ± {spread:.1f}"
             for mean, spread in zip(values.mean(), values.std(ddof=0), strict=True)
         ]
-    headings = [f"quarter {column[-1]}" for column in columns[:-1]]
-    headings[0], headings[-1] = f"poorest {headings[0]}", f"richest {headings[-1]}"
-    return pd.DataFrame.from_dict(rows, orient="index", columns=[*headings, "all images"])
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(headings.values()))
 
 
 def pool(

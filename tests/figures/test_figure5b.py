@@ -134,14 +134,16 @@ def test_accuracies_by_income_are_laid_out_in_percent() -> None:
     assert table.loc["θ₀"].tolist() == ["0.0", "100.0", "200.0", "300.0", "94.0"]
     expected = ["40.0 ± 0.0", "60.0 ± 0.0", "70.0 ± 0.0", "85.0 ± 5.0", "60.0 ± 10.0"]
     assert table.loc["Ours"].tolist() == expected
-    assert table.columns[0] == "poorest quarter 1"
+    columns = ["poorest quarter 1", "quarter 2", "quarter 3", "richest quarter 4", "all images"]
+    assert table.columns.tolist() == columns
 
 
-@pytest.mark.parametrize(
-    ("p", "text"), [(1e-9, "< 0.0001"), (0.00012, "0.0001"), (0.0312, "0.0312"), (0.61, "0.61")]
-)
-def test_probabilities_are_rounded_as_in_print(p: float, text: str) -> None:
-    assert shown.probability(p) == text
+def test_what_the_pattern_is_worth_stands_beside_the_accuracies_if_it_is_known() -> None:
+    theta0 = pd.concat([THETA0, pd.Series({"worth": -0.05, "worth_error": 0.01})])
+    ours = models(n=3)["Ours"].assign(worth=[-0.02, -0.04, np.nan], worth_error=0.01)
+    table = shown.by_income({"Ours": ours}, theta0)
+    assert table.columns[-2:].tolist() == ["all images", "the pattern's worth"]
+    assert table["the pattern's worth"].tolist() == ["−5.0", "−3.0 ± 1.0"]
 
 
 def test_a_pool_is_counted_round_by_round() -> None:
