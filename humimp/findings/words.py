@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-
 #: Turns a slope, of accuracy (0 to 1) on log GDP, into percentage points per doubling of income.
 DOUBLING = 100 * math.log(2)
 
