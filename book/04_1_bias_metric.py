@@ -242,7 +242,7 @@ book.tell(findings.other_network(records, other))
 # ```
 
 # %% [markdown]
-# {glue:text}`summary` The slope is $\hat\beta =$ {glue:text}`beta:.4f` with a standard error of {glue:text}`standard_error:.4f`: where GDP per capita is twice as high, accuracy is {glue:text}`per_doubling:.2f` percentage points
+# {glue:text}`summary` The slope is $\hat\beta =$ {glue:text}`beta` with a standard error of {glue:text}`standard_error:.4f`: where GDP per capita is twice as high, accuracy is {glue:text}`per_doubling` percentage points
 # higher (minus: lower). The hypothesis of no slope {glue:text}`verdict` at the 5 % level. In the poorest quarter of the countries {glue:text}`poorest:.1f` % of the images are classified correctly, in the richest {glue:text}`richest:.1f` %.
 #
 # Here the true slope is roughly known as well. Of the {glue:text}`n_with` images with the pattern, {glue:text}`gap` ± {glue:text}`gap_error:.1f` percentage points more are right than of the {glue:text}`n_without` without (± a standard error, since this compares different images): so much it is worth to $\theta_0$. It is the more frequent the richer the country, along a straight line in log GDP. That alone makes a slope of {glue:text}`planned` ± {glue:text}`planned_error:.2f` points per doubling of income. What differs from it in the
@@ -267,9 +267,7 @@ if scale is not None:
     large_fit = fairness.slope(large_result.kept)
     glue("large_fig_5a", figure5.figure5a(large_result.kept, large_fit), display=True)
     book.tell({key: settings[key] for key in ("n_images", "n_train", "size")}, prefix="large_")
-    book.tell(
-        findings.tested(large, large_fit) | findings.learnt(large, large_fit), prefix="large_"
-    )
+    book.tell(findings.tested(large, large_fit) | findings.learnt(large), prefix="large_")
 
 # %% [markdown]
 # The figures above show the run that the first line of this page names. This one always shows the **reference run at reduced settings**, as far as a processor without a GPU gets (profile `paper_cpu`): the paper's own photographs, at {glue:text}`large_size` × {glue:text}`large_size` pixels, and a ResNet-50 {cite:p}`he2016deep`, fine-tuned on {glue:text}`large_n_train` of them

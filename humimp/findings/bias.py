@@ -147,20 +147,25 @@ def tested(records: pd.DataFrame, fit: fairness.Slope) -> dict[str, Any]:
         "f": fit.f,
         "df2": fit.df[1],
         "p": f"{fit.p:.2g}",
+        "per_doubling": minus(DOUBLING * fit.beta),
         "verdict": "is rejected" if _significant(fit) else "is not rejected",
         "gap": minus(100 * gap, 1),
         "gap_error": 100 * error,
     }
 
 
-def learnt(records: pd.DataFrame, fit: fairness.Slope) -> dict[str, Any]:
-    """Say of the large run its slope, how many classes it has, and whether the pattern was learnt.
+def learnt(records: pd.DataFrame) -> dict[str, Any]:
+    """Say of how many classes images are, and whether the pattern was learnt.
 
-    It was if it is worth more than twice its standard error. Parameters are those of `tested`.
+    It was if it is worth more than twice its standard error.
+
+    Parameters
+    ----------
+    records
+        As of `worth`, with ``label``.
     """
     gap, error = worth(records)
     return {
-        "per_doubling": minus(DOUBLING * fit.beta),
         "n_classes": int(records["label"].nunique()),
         "learnt": "so it has learnt the pattern"
         if gap > 2 * error
@@ -184,8 +189,7 @@ def found(
     """
     quarters = 100 * fairness.by_income(countries)["accuracy"]
     return {
-        "beta": fit.beta,
-        "per_doubling": DOUBLING * fit.beta,
+        "beta": minus(fit.beta, 4),
         "standard_error": fit.standard_error,
         "n_countries": fit.n_countries,
         "chance": f"{chance:.2g}",

@@ -7,8 +7,6 @@ import pytest
 from humimp import fairness
 from humimp.findings import bias as findings
 
-DOUBLING = 69.31471805599453  # 100 ln 2
-
 
 def slope(beta=0.02, p=0.01):
     return fairness.Slope(
@@ -147,6 +145,7 @@ def test_the_verdict_is_of_the_level_of_5_percent(p, said, verdict):
         "accuracy": 70.0,
         "f": 5.25,
         "df2": 39,
+        "per_doubling": "1.39",
         "p": said,
         "verdict": verdict,
         "gap": "40.0",
@@ -154,33 +153,39 @@ def test_the_verdict_is_of_the_level_of_5_percent(p, said, verdict):
     }
 
 
-def test_a_pattern_that_does_harm_has_a_true_minus_sign():
-    assert findings.tested(answers(5, 9), slope())["gap"] == "−40.0"
+def test_what_does_harm_and_what_falls_has_a_true_minus_sign():
+    facts = findings.tested(answers(5, 9), slope(-0.02))
+    assert (facts["gap"], facts["per_doubling"]) == ("−40.0", "−1.39")
 
 
 @pytest.mark.parametrize(
-    ("beta", "p", "holds"),
+    ("beta", "told", "p", "holds"),
     [
-        (0.02, 0.05, "is not shown on this run: no line with income is found"),
-        (-0.02, 0.05, "is not shown on this run: no line with income is found"),
-        (0.02, 0.04, "holds on this run: accuracy rises with income, and more than by chance"),
+        (0.02, "0.0200", 0.05, "is not shown on this run: no line with income is found"),
+        (-0.02, "−0.0200", 0.05, "is not shown on this run: no line with income is found"),
+        (
+            0.02,
+            "0.0200",
+            0.04,
+            "holds on this run: accuracy rises with income, and more than by chance",
+        ),
         (
             -0.02,
+            "−0.0200",
             0.04,
             "holds on this run, but the other way: accuracy falls with income, and more than by "
             "chance",
         ),
     ],
 )
-def test_the_conclusion_holds_if_the_slope_is_found(beta, p, holds):
+def test_the_conclusion_holds_if_the_slope_is_found(beta, told, p, holds):
     countries = pd.DataFrame(
         {"n": 10, "gdp": [8e3, 1e3, 4e3, 2e3], "accuracy": [0.9, 0.6, 0.8, 0.7]}
     )
     records = answers(9, 5).iloc[:15]
     facts = findings.found(records, countries, slope(beta, p), chance=0.00254)
     assert facts == {
-        "beta": beta,
-        "per_doubling": pytest.approx(beta * DOUBLING),
+        "beta": told,
         "standard_error": 0.005,
         "n_countries": 41,
         "chance": "0.0025",
@@ -201,8 +206,8 @@ def test_the_conclusion_holds_if_the_slope_is_found(beta, p, holds):
     ],
 )
 def test_learnt_is_worth_more_than_two_standard_errors(right_with, right_without, learnt):
-    facts = findings.learnt(answers(right_with, right_without), slope(-0.02))
-    assert facts == {"per_doubling": "−1.39", "n_classes": 3, "learnt": learnt}
+    facts = findings.learnt(answers(right_with, right_without))
+    assert facts == {"n_classes": 3, "learnt": learnt}
 
 
 def test_the_other_network_is_told_of_if_the_pattern_is_worth_less_to_it():
