@@ -213,7 +213,7 @@ n_correct = int(summary["n"].iloc[0])
 glue("tab_1", table1(attacked, errors=True), display=True)
 book.tell(
     {
-        "n_images": n_images,
+        "n_images": int(summary["images"].iloc[0]),
         "n_correct": n_correct,
         "grain": 100 / n_correct,
         "sure": words.sure(n_correct),
@@ -231,9 +231,7 @@ book.tell(
         "alma_steps": alma_steps,
     }
 )
-book.tell(
-    findings.settings(cost=cost, reading=reading, nptm_network=nptm_network, saliency=saliency)
-)
+book.tell(findings.settings(cost=cost, reading=reading, nptm_network=nptm_network))
 book.tell(findings.levels_of_confidence(confidences))
 book.tell(findings.printed())
 book.tell(findings.numbers(summary, names))
@@ -241,6 +239,7 @@ book.tell(findings.numbers(spread, names, end="_error"))
 book.tell(findings.beside(summary, names))
 book.tell(findings.which_perc_al(summary, names))
 book.tell(findings.nearest(summary, names["ours"]))
+book.tell(findings.saliency(summary, spread, names))
 book.tell(findings.pairs(attacked, names["ours"]))
 
 # %% [markdown]
@@ -264,7 +263,7 @@ book.tell(findings.pairs(attacked, names["ours"]))
 # - *Which PerC_AL did the paper run?* Its $L_2$ is {glue:text}`paper_beside_pgd:.2f` times PGD's there. Here it is {glue:text}`perc_al_beside_pgd:.2f` times PGD's without confidence, and {glue:text}`perc_al_40_beside_pgd:.2f` times with $\kappa = 40$. So the paper's row looks like one that was run {glue:text}`printed_row`. This matters for every claim that compares with PerC_AL.
 #   With $\kappa = 40$, its $L_1$ and $L_2$ are {glue:text}`perc_al_40_norms` PGD's ({glue:text}`perc_al_40_l1:.0f` and {glue:text}`perc_al_40_l2:.2f`, against {glue:text}`pgd_l1:.0f` and {glue:text}`pgd_l2:.2f`), its LPIPS is {glue:text}`perc_al_40_judged` that of ours at $a = $ {glue:text}`a_second` ({glue:text}`perc_al_40_lpips:.2f` against {glue:text}`second_lpips:.2f`), and after JPEG compression of quality {glue:text}`mild`,
 #   its success rate is {glue:text}`perc_al_40_mild:.0f` %, that of ours {glue:text}`second_mild:.0f` %. Without confidence, its $L_1$ and $L_2$ ({glue:text}`perc_al_l1:.0f` and {glue:text}`perc_al_l2:.2f`) are {glue:text}`perc_al_norms` PGD's, its LPIPS ({glue:text}`perc_al_lpips:.2f`) is {glue:text}`perc_al_judged` that of ours, and its success rate after the compression is {glue:text}`perc_al_mild:.0f` %.
-# - *Saliency*, the paper's third proxy{glue:text}`is_measured`, has a change of {glue:text}`ours_saliency:.2f` ± {glue:text}`ours_saliency_error:.2f` for ours at $a = $ {glue:text}`a_least`, {glue:text}`pgd_saliency:.2f` ± {glue:text}`pgd_saliency_error:.2f` for PGD, and {glue:text}`ppgd_saliency:.2f` ± {glue:text}`ppgd_saliency_error:.2f` for PPGD. Rows with a smaller one than ours at $a = $ {glue:text}`a_least`: {glue:text}`nearer_saliency`.
+# - *Saliency*, the paper's third proxy, {glue:text}`saliency`.
 
 # %% [markdown]
 # ## Figure 3: the attacks, pixel by pixel

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from humimp import evaluate, paper
-from humimp.findings.words import holds
+from humimp.findings.words import holds, several
 
 _PGD, _PERC, _PERC_40, _DDN = "PGD (L2)", "PerC_AL", "PerC_AL (κ = 40)", "DDN"
 _OURS = "Ours (a = "
@@ -81,7 +81,7 @@ def levels_of_confidence(confidences: Iterable[float]) -> dict[str, Any]:
     return {"a_least": written[0], "a_second": written[:2][-1], "a_most": written[-1]}
 
 
-def settings(*, cost: str, reading: str, nptm_network: str, saliency: bool) -> dict[str, Any]:
+def settings(*, cost: str, reading: str, nptm_network: str) -> dict[str, Any]:
     """Say what follows from the page's parameters of these names."""
     felt = "whose weights decide whether the first step feels it"
     taught = "they were two of the eight measures that taught PieAPP-small"
@@ -92,7 +92,6 @@ def settings(*, cost: str, reading: str, nptm_network: str, saliency: bool) -> d
         if related
         else "had no part in the ground cost of ours",
         "nptm_network": "AlexNet's" if nptm_network == "AlexNet" else "the classifier's own",
-        "is_measured": "" if saliency else ", which was not measured in this run",
         "at_work": "the truncation at work" if reading == "truncate" else "where values moved",
     }
 
@@ -197,11 +196,36 @@ def nearest(summary: pd.DataFrame, row: str) -> dict[str, Any]:
         "nearest": str(summary["lpips"].idxmin()),
         "nearest_lpips": float(summary["lpips"].min()),
     }
-    for column, values in summary.reindex(columns=[*_JUDGES, "saliency"]).items():
-        nearer = values[values < values[row]].sort_values()
-        told = [f"{name} ({value:.2f})" for name, value in nearer.items()]
-        facts[f"nearer_{column}"] = ", ".join(told) or "no row"
-    return facts
+    return facts | {f"nearer_{judge}": _nearer(judged[judge], row) for judge in _JUDGES}
+
+
+def _nearer(values: "pd.Series[float]", row: str) -> str:
+    """List rows with a smaller value than this one's, the smallest first."""
+    nearer = values[values < values[row]].sort_values()
+    return ", ".join(f"{name} ({value:.2f})" for name, value in nearer.items()) or "no row"
+
+
+def saliency(
+    summary: pd.DataFrame, errors: pd.DataFrame, names: Mapping[str, str]
+) -> dict[str, Any]:
+    """Say how saliency maps change, if that was measured.
+
+    Parameters
+    ----------
+    summary, errors
+        As of `humimp.evaluate.table` and `humimp.evaluate.errors`.
+    names
+        As of `places`.
+    """
+    if "saliency" not in summary:
+        return {"saliency": "was not measured in this run"}
+    row, values = names["ours"], summary["saliency"]
+    who = {row: row, _PGD: "PGD", names["ppgd"]: "PPGD"}
+    told = [f"{values[n]:.2f} ± {errors['saliency'][n]:.2f} for {text}" for n, text in who.items()]
+    return {
+        "saliency": f"changes by {several(told)}. Rows with a smaller change than "
+        f"{row}: {_nearer(values, row)}"
+    }
 
 
 def pairs(records: pd.DataFrame, row: str) -> dict[str, Any]:

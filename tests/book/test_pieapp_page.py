@@ -58,7 +58,7 @@ def test_an_attack_of_ones_own_is_one_line_and_is_in_the_table_and_both_figures(
     """Run the page's own code with one more line in its list, on a tiny classifier."""
     glued = {}
 
-    def keep(key, value, display=False):
+    def keep(key, value, display=True):
         glued[key] = value
 
     monkeypatch.setattr("myst_nb.glue", keep)

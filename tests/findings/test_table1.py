@@ -95,7 +95,7 @@ def test_the_paper_s_rows_are_those_of_its_table_and_ours_at_any_confidence() ->
 # ------------------------------------------------------------------------------------ what is run
 
 USUAL: dict[str, Any] = {
-    "cost": "HaarPSI", "reading": "round", "nptm_network": "classifier", "saliency": False,
+    "cost": "HaarPSI", "reading": "round", "nptm_network": "classifier",
 }  # fmt: skip
 TAUGHT = (
     "are not independent judges of ours, for they were two of the eight measures that taught "
@@ -110,7 +110,6 @@ TAUGHT = (
         ({"cost": "PieAPP"}, {"felt": "whose weights decide whether the first step feels it"}),
         ({"cost": "PieAPP-small"}, {"judges": TAUGHT}),
         ({"nptm_network": "AlexNet"}, {"nptm_network": "AlexNet's"}),
-        ({"saliency": True}, {"is_measured": ""}),
         ({"reading": "truncate"}, {"at_work": "the truncation at work"}),
     ],
 )
@@ -119,7 +118,6 @@ def test_each_parameter_has_its_words(given: dict[str, Any], other: dict[str, st
         "felt": "which the first step does not feel",
         "judges": "had no part in the ground cost of ours",
         "nptm_network": "the classifier's own",
-        "is_measured": ", which was not measured in this run",
         "at_work": "where values moved",
     } | other  # fmt: skip
 
@@ -258,13 +256,24 @@ def test_the_first_claim_holds_where_ours_always_succeeds_and_has_both_smallest(
 
 def test_rows_that_are_nearer_are_told_from_the_nearest_on() -> None:
     table = summary(lpips={A0: 5.0, DDN: 4.996, PGD: 1.0, PERC: NAN, "FGSM": 5.0}, dists={A0: 9})
-    found = table1.nearest(table.assign(saliency=range(12)), A0)
+    found = table1.nearest(table, A0)
     assert (found["nearest"], found["nearest_lpips"]) == (PGD, 1)
     assert found["nearer_lpips"] == "PGD (L2) (1.00), DDN (5.00)"
     assert found["nearer_dists"] == "no row"
-    assert found["nearer_saliency"].startswith("PerC_AL (0.00), PerC_AL (κ = 40) (1.00), PGD (L2)")
-    assert found["nearer_saliency"].endswith("NPTM (LPA) (4.00)")
-    assert table1.nearest(table, A0)["nearer_saliency"] == "no row"  # it was not measured
+
+
+def test_saliency_is_said_of_three_rows_and_those_that_change_less() -> None:
+    names = {"ours": A0, "ppgd": "NPTM (PPGD)"}
+    measured = pd.DataFrame(
+        {"saliency": [3.0, 0.5, 9.25, 2.0]}, index=[A0, "PGD (L2)", "NPTM (PPGD)", "DDN"]
+    )
+    assert table1.saliency(measured, measured / 10, names) == {
+        "saliency": "changes by 3.00 ± 0.30 for Ours (a = 0), 0.50 ± 0.05 for PGD and 9.25 ± 0.93 "
+        "for PPGD. Rows with a smaller change than Ours (a = 0): PGD (L2) (0.50), DDN (2.00)"
+    }
+    unmeasured = measured.rename(columns={"saliency": "lpips"})
+    told = {"saliency": "was not measured in this run"}
+    assert table1.saliency(unmeasured, unmeasured, names) == told
 
 
 def test_photographs_are_paired_where_both_attacks_fool() -> None:
