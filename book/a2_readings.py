@@ -41,7 +41,7 @@ from myst_nb import glue
 
 from humimp import attacks, book, classifiers, datasets, evaluate, experiment, features, paper
 from humimp.distances import DISTS, LPIPS, Resized, Unscaled, l1, l2, linf
-from humimp.figures.readings import CLEARLY, FEWEST, POINTS, readings
+from humimp.figures.readings import readings
 from humimp.findings import readings as findings
 from humimp.findings.words import stand_in
 
@@ -171,7 +171,8 @@ if scale is not None:
 book.tell(findings.printed())
 sigma = inspect.signature(attacks.lpa).parameters["noise"].default  # what NPTM starts from
 book.tell(findings.noise(sigma, paper.IMAGE_SIZE))
-book.tell({"points": POINTS, "clearly": CLEARLY, "fewest": FEWEST, "round_steps": ROUND_STEPS})
+book.tell({"points": findings.POINTS, "clearly": findings.CLEARLY, "fewest": findings.FEWEST})
+book.tell({"round_steps": ROUND_STEPS})
 book.tell({"n_images": n_images, "size": size, "classifier": classifiers.TITLES[classifier]})
 book.tell({"cost": experiment.TITLES[cost], "stand_in": stand_in(cost)})
 

@@ -10,7 +10,7 @@ from humimp.figures.notebook import show_figures
 from humimp.figures.price import price
 from humimp.figures.reach import reach
 from humimp.figures.table1 import table1
-from humimp.figures.transfer import table_by_network, transfer, transfer_rates
+from humimp.figures.transfer import table_by_network, table_of_verdicts, transfer
 
 __all__ = [
     "examples",
@@ -24,9 +24,9 @@ __all__ = [
     "style",
     "table1",
     "table_by_network",
+    "table_of_verdicts",
     "tradeoff",
     "transfer",
-    "transfer_rates",
     "whereabouts",
 ]
 

@@ -9,8 +9,13 @@ from matplotlib.patches import Rectangle
 
 from humimp.figures import style
 from humimp.figures.table1 import Table, table1
+from humimp.findings.networks import CHANGES, SHARES, transfer_rates
 
-_COLUMN = "changes_"  # before the name of the network that is asked
+_VERDICTS = (
+    "Network", "Attacked", "Ours (least a) least of the paper's rows", "Least LPIPS",
+    "Least DISTS", "8-bit aware ÷ ours: L₂", "÷ ours: LPIPS", "÷ ours: DISTS",
+    "Transfer at the least a (%)", "at the greatest a (%)",
+)  # fmt: skip
 _LABELS = 1.75  # inches for the attacks' names and what stands above the cells
 _ROW = 0.3  # height of a row, in inches
 _MAP = "Blues"  # pale to dark, also without colour vision and in grey
@@ -42,11 +47,12 @@ def table_by_network(
     ValueError
         If there are no records, or the networks' measures differ.
     """
-    _check_given(records)
+    if not records:
+        raise ValueError("records: nothing given; pass the records of one network at least")
     rows = []
     headings = None
     for network, found in records.items():
-        columns = [name for name in found if str(name).startswith(_COLUMN)]
+        columns = [name for name in found if str(name).startswith(CHANGES)]
         table = table1(found.drop(columns=columns), printed={})
         if headings is not None and table.headings != headings:
             raise ValueError(
@@ -61,43 +67,27 @@ def table_by_network(
     return Table(headings, tuple(rows))
 
 
-def transfer_rates(records: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Compute how often each network's answer changes under attacks made on each.
+def table_of_verdicts(found: pd.DataFrame, titles: Mapping[str, str] | None = None) -> Table:
+    """Set what holds on each of several networks, a row for each.
 
     Parameters
     ----------
-    records
-        By the network that was attacked: records of :func:`humimp.evaluate.run`, of every attack
-        on it (``pandas.concat``), with a column ``changes_<network>`` of
-        :class:`humimp.distances.Changed` for each network.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per network attacked and attack, in order of appearance (levels ``source`` and
-        ``attack``), and a column per network asked: the share, in percent, of the images that were
-        attacked, whether with success or without. NaN where no image was attacked.
-
-    Raises
-    ------
-    ValueError
-        If there are no records, or columns are missing.
+    found
+        As of :func:`humimp.findings.networks.verdicts`.
+    titles
+        What to call networks in the table, by name.
     """
-    _check_given(records)
-    columns = [f"{_COLUMN}{network}" for network in records]
-    rows = {}
-    for source, found in records.items():
-        missing = [name for name in ("attack", "correct", *columns) if name not in found]
-        if missing:
-            raise ValueError(
-                f"records of {source}: the columns {', '.join(missing)} are missing; give "
-                "evaluate.run a measure changes_<network> for each network"
-            )
-        for attack, group in found.groupby("attack", sort=False):
-            shares = 100 * group.loc[group["correct"], columns].mean()
-            rows[source, attack] = dict(zip(records, shares, strict=True))
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(records))
-    return table.set_axis(pd.MultiIndex.from_tuples(rows, names=["source", "attack"]))
+    lines = [
+        (
+            (titles or {}).get(str(network), str(network)), str(row["n"]),
+            "yes" if row["claim"] else "no", row["least_lpips"], row["least_dists"],
+            *("–" if pd.isna(row[f"ratio_{key}"]) else f"{row[f'ratio_{key}']:.4f}"
+              for key in SHARES),
+            f"{row['weak']:.0f}", f"{row['strong']:.0f}",
+        )
+        for network, row in found.iterrows()
+    ]  # fmt: skip
+    return Table(_VERDICTS, tuple((line, frozenset(), False) for line in lines))
 
 
 def transfer(
@@ -161,9 +151,3 @@ def _panel(axes: Axes, shares: pd.DataFrame, own: int, narrow: bool) -> None:
     axes.grid(visible=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-
-
-def _check_given(records: Mapping[str, pd.DataFrame]) -> None:
-    """Refuse to set or draw nothing."""
-    if not records:
-        raise ValueError("records: nothing given; pass the records of one network at least")

@@ -5,7 +5,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 from humimp.figures import style
-from humimp.figures.transfer import table_by_network, transfer, transfer_rates
+from humimp.figures.transfer import table_by_network, table_of_verdicts, transfer
 
 
 def made(attack, correct, **changes):
@@ -30,20 +30,6 @@ RECORDS = {
         ]
     ),
 }  # fmt: skip
-WANTED = {
-    ("one", "PGD (L2)"): [100, 25],
-    ("one", "DDN"): [75, 0],
-    ("two", "PGD (L2)"): [50, 100],
-    ("two", "mine"): [np.nan, np.nan],
-}
-
-
-def test_shares_are_of_the_images_that_were_attacked():
-    rates = transfer_rates(RECORDS)
-    assert list(rates) == ["one", "two"]
-    assert rates.index.names == ["source", "attack"]
-    assert list(rates.index) == list(WANTED)
-    np.testing.assert_array_equal(rates.to_numpy(), np.array(list(WANTED.values())))
 
 
 def texts(axes):
@@ -137,7 +123,7 @@ def test_nothing_overlaps_or_leaves_the_figure(networks):
 
 def test_what_it_refuses():
     with pytest.raises(ValueError, match="records: nothing given"):
-        transfer_rates({})
+        transfer({})
     short = {"one": RECORDS["one"].drop(columns="changes_two"), "two": RECORDS["two"]}
     with pytest.raises(
         ValueError, match=r"records of one: the columns changes_two are missing; gi"
@@ -148,3 +134,21 @@ def test_what_it_refuses():
     unlike = {"one": table_records({"DDN": 1.0}), "two": table_records({"DDN": 1.0}, lpips=0.1)}
     with pytest.raises(ValueError, match="records of two: other measures than those of the netw"):
         table_by_network(unlike)
+
+
+def test_verdicts_are_set_network_by_network():
+    found = pd.DataFrame(
+        {
+            "n": [3, 2], "claim": [True, False], "least_lpips": ["8-bit aware", "DDN"],
+            "least_dists": ["8-bit aware", "mine"], "ratio_l2": [1 / 6, np.nan],
+            "ratio_lpips": [0.1, np.nan], "ratio_dists": [0.25, np.nan], "weak": [50, 0],
+            "strong": [250 / 3, 25],
+        },
+        index=["one", "two"],
+    )  # fmt: skip
+    table = table_of_verdicts(found, {"two": "Network Two"})
+    assert [line for line, _, _ in table.rows] == [
+        ("one", "3", "yes", "8-bit aware", "8-bit aware", "0.1667", "0.1000", "0.2500", "50", "83"),
+        ("Network Two", "2", "no", "DDN", "mine", "–", "–", "–", "0", "25"),
+    ]
+    assert len(table.headings) == len(table.rows[0][0])
