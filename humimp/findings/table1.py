@@ -4,6 +4,7 @@ Most functions take the records' summary, a row per attack as of `humimp.evaluat
 "No attack", or their `by_level`; and the names of rows as of `places`.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -138,11 +139,9 @@ def numbers(table: pd.DataFrame, names: Mapping[str, str], end: str = "") -> dic
 def beside(summary: pd.DataFrame, names: Mapping[str, str]) -> dict[str, Any]:
     """Set ours beside itself at more confidence, and beside attacks that stop or go on."""
     lpips, norm, least = summary["lpips"], summary["l2"], names["ours"]
-    keeping, stopping = lpips[[_PERC, _DDN]], lpips[[_PGD, least]]
-    where = "not all nearer to"
-    if keeping.max() < stopping.min():
-        where = "nearer to"
-    if keeping.min() > stopping.max():
+    both = [(lpips[keeping], lpips[stops]) for keeping in (_PERC, _DDN) for stops in (_PGD, least)]
+    where = "nearer to" if all(one < other for one, other in both) else "not all nearer to"
+    if all(one > other for one, other in both):
         where = "farther from"
     return {
         "passes": float(summary["forwards"][least]),
@@ -177,22 +176,27 @@ def which_perc_al(summary: pd.DataFrame, names: Mapping[str, str]) -> dict[str, 
 
 def _larger(*ratios: Any) -> str:
     """Say whether numbers are larger than others, from their ratios."""
+    if any(math.isnan(ratio) for ratio in ratios):  # one of the attacks fools nothing
+        return "not to be compared with"
     if all(ratio > 1 for ratio in ratios):
         return "larger than"
-    return "smaller than" if all(ratio < 1 for ratio in ratios) else "partly larger than"
+    if all(ratio < 1 for ratio in ratios):
+        return "smaller than"
+    return "partly larger than" if any(ratio > 1 for ratio in ratios) else "no larger than"
 
 
 def nearest(summary: pd.DataFrame, row: str) -> dict[str, Any]:
     """Say what holds of the paper's first claim, and which rows are nearer to the originals.
 
     The claim: this row, ours at the least confidence, always succeeds, and has the smallest LPIPS
-    and DISTS.
+    and DISTS, alone or with others.
     """
     judged = summary[_JUDGES]
+    theirs = judged.loc[of_the_paper(judged.index)]
     facts = {
         "always": holds(summary["success_rate"][row] == 100),
-        "least": holds((judged.loc[of_the_paper(judged.index)].idxmin() == row).all()),
-        "least_of_all": holds((judged.idxmin() == row).all()),
+        "least": holds((judged.loc[row] <= theirs.min()).all()),
+        "least_of_all": holds((judged.loc[row] <= judged.min()).all()),
         "nearest": str(summary["lpips"].idxmin()),
         "nearest_lpips": float(summary["lpips"].min()),
     }
@@ -231,7 +235,7 @@ def saliency(
 def pairs(records: pd.DataFrame, row: str) -> dict[str, Any]:
     """Count the photographs that PGD and this row both fool, and where this row's LPIPS is less."""
     won = records[records["success"]].pivot(index="id", columns="attack", values="lpips")
-    both = won[[row, _PGD]].dropna()
+    both = won.reindex(columns=[row, _PGD]).dropna()
     return {"n_pairs": len(both), "closer": int((both[row] < both[_PGD]).sum())}
 
 
@@ -278,10 +282,10 @@ def changes(
         these are neither as they were nor one level lower (``_elsewhere``), and the largest change
         in any photograph, in levels (``_levels``).
     """
-    everywhere = records.loc[records["id"].isin(chosen), "success"].all()
+    every = records.loc[records["id"].isin(chosen), "success"].all()
     facts = {
         "n_shown": len(chosen),
-        "which": f"on which {'every attack succeeds' if everywhere else 'most attacks succeed'}",
+        "which": f"on which {'every attack succeeds' if every else 'the most attacks succeed'}",
         "n_shown_values": sum(one["Original"].numel() for one in examples),
     }
     for key in ("pgd", "ours"):
@@ -381,21 +385,24 @@ def seen_or_strong(
     it is less visible than either PerC_AL, and at how many qualities it succeeds more often.
     """
     strongest, second, lpips = names["strongest"], names["second"], summary["lpips"]
-    below = summary.loc[strongest, _JUDGES] < summary.loc[names["ppgd"], _JUDGES]
-    near = rates[lpips.index[lpips <= lpips[strongest]]]
+    near = rates[lpips.index[lpips <= lpips[strongest]]].max(axis=1)
     facts = {
-        "below_ppgd": f"is {'less' if below.all() else 'not less'} visible than PPGD",
-        "leads_near": int((near[strongest] >= near.max(axis=1)).sum()),
+        "below_ppgd": f"is {_less_visible(summary, strongest, names['ppgd'])} than PPGD",
+        "leads_near": int((rates[strongest] >= near).sum()),
     }
     for key in ("perc_al", "perc_al_40"):
-        both = summary.loc[[second, names[key]], _JUDGES]
-        less = "less visible" if (both.iloc[0] < both.iloc[1]).all() else "not less visible"
-        if both["lpips"].isna().any():
-            less = "not to be compared in visibility, for one of them fools nothing,"
-        facts[f"{key}_less"] = less
         jpeg = rates.loc["jpeg"]
+        facts[f"{key}_less"] = _less_visible(summary, second, names[key])
         facts[f"{key}_more"] = int((jpeg[second] > jpeg[names[key]]).sum())
     return facts
+
+
+def _less_visible(summary: pd.DataFrame, one: str, other: str) -> str:
+    """Say whether a row has both a smaller LPIPS and a smaller DISTS than another."""
+    pair = summary.loc[[one, other], _JUDGES]
+    if pair.isna().to_numpy().any():
+        return "not known to be less visible (one of them fools nothing)"
+    return "less visible" if (pair.loc[one] < pair.loc[other]).all() else "not less visible"
 
 
 # ------------------------------------------------------------------------ at the paper's settings
