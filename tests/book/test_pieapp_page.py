@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from humimp import book, distances, images
+from humimp import book, datasets, distances, images
 from humimp.figures import style
 from humimp.pages import Project
 
@@ -49,7 +49,7 @@ class Patches(torch.nn.Module):
 def noise(n, size):
     x = torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(1))
     x = images.validate(x, "round")
-    return x, Patches()(x).argmax(1), [f"noise-{k}" for k in range(n)]
+    return datasets.Dataset(x, Patches()(x).argmax(1), [f"noise-{k}" for k in range(n)])
 
 
 def test_an_attack_of_ones_own_is_one_line_and_is_in_the_table_and_both_figures(
@@ -69,7 +69,8 @@ def test_an_attack_of_ones_own_is_one_line_and_is_in_the_table_and_both_figures(
         monkeypatch.setattr(f"humimp.distances.{judge}", lambda: distances.l1)
     page = Project(ROOT).page("03_2_pieapp")
     tiny = {
-        "n_images": 2, "size": 64, "cost": "SSIM", "steps": 2, "confidences": [0.0, 1.0],
+        "n_images": 3, "sample": 2, "size": 64, "cost": "SSIM", "steps": 2,
+        "confidences": [0.0, 1.0],
         "perc_al_steps": 2, "ddn_steps": 2, "alma_steps": 2, "qualities": [50], "bit_depths": [3],
         "n_shown": 1,
     }  # fmt: skip
@@ -87,6 +88,7 @@ def test_an_attack_of_ones_own_is_one_line_and_is_in_the_table_and_both_figures(
         if "parameters" in cell.metadata.get("tags", ()):
             world.update(tiny)
     assert lines == 1
+    assert glued["n_images"] == 2  # those that were drawn
     table, figure = glued["tab_1"], glued["fig_4"]
     (row,) = (cells for cells, *_ in table.rows if cells[0] == "Mine")
     assert row[1].startswith("100")
