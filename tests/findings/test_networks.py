@@ -104,7 +104,8 @@ def test_claims_are_counted_and_the_nearest_attack_told(found):
         "sure": 22,  # 100 · √0.05 = 22.4
         "claim": "1 of 3",
         "nearest": "8-bit aware is below all other rows, in LPIPS and in DISTS, on 1 of 3 "
-        "networks. Its largest shares of ours are 0.1667 in L₂, 0.2000 in LPIPS and 0.2500 in DISTS",
+        "networks. Its largest shares of ours are 0.1667 in L₂, 0.2000 in LPIPS and 0.2500 in "
+        "DISTS",
     }
     assert findings.claims(found[2:])["nearest"] == "8-bit aware was not run, or fools none"
 
