@@ -31,15 +31,17 @@ confidence = 5.0  # a, in Table E3
 batch_size = 5  # images at a time; does not change the results
 
 # %% tags=["nbval-ignore-output"]
-from functools import cache
+from functools import cache, partial
 
 import pandas as pd
 from IPython.display import HTML
 from myst_nb import glue
 
-from humimp import attacks, book, classifiers, datasets, evaluate, experiment, paper
+from humimp import attacks, book, classifiers, datasets, evaluate, experiment
 from humimp.distances import l1, l2, linf
 from humimp.figures import table1
+from humimp.findings import rounding as findings
+from humimp.findings.words import stand_in
 
 here = book.start("03_2_1_rounding")
 
@@ -48,22 +50,12 @@ price = experiment.COSTS[cost]()
 common = {"steps": steps, "step_size": step_size}
 ours = common | {"cost": price, "lam": lam}
 norms = {"l1": l1, "l2": l2, "linf": linf}
+dataset = cache(partial(datasets.load, images, n_images, size=size, drawn=sample))
 
 
 @cache
 def model():
     return classifiers.load(classifier, device="auto")
-
-
-@cache
-def dataset():
-    source = {"photographs": datasets.photographs, "imagenet1000": datasets.imagenet1000}[images]
-    found = source(n_images, size)
-    return datasets.sample(found, sample) if 0 < sample < n_images else found
-
-
-def folder(name, run=here):
-    return run.folder / book.slug(name)
 
 
 def evaluated(name, attack, options, measures=norms):
@@ -75,7 +67,7 @@ def evaluated(name, attack, options, measures=norms):
         "size": size,
     }
     return evaluate.run(
-        attack, model, dataset, out=folder(name), options=options, about=about,
+        attack, model, dataset, out=here.row(name), options=options, about=about,
         measures=measures, batch_size=batch_size, name=name,
     )  # fmt: skip
 
@@ -113,79 +105,23 @@ readings = {
 }
 read = pd.concat(evaluated(name, attack, options) for name, (attack, options) in readings.items())
 
-
 # %% tags=["remove-output", "hide-input"]
-def table_of_readings(records, few):
-    """Set the table of the readings of line 9."""
-    named = {"PGD, round": f"PGD, round ({few} steps)"}
-    return table1(records.replace({"attack": named}), printed={}, bold=False)
-
-
-by_reading = evaluate.table(read)
-glue("n_images", int(by_reading["images"].iloc[0]))
-glue("n_correct", int(by_reading["n"].iloc[0]))
-glue("size", size)
-glue("classifier", classifiers.TITLES[classifier])
-glue("cost", experiment.TITLES[cost])
-glue("stand_in", "as in the paper" if cost == "PieAPP" else "a stand-in for the paper's PieAPP")
-values, paper_values = 3 * size**2, 3 * paper.IMAGE_SIZE**2
-glue("tab_readings", table_of_readings(read, few), display=True)
-glue("n_values", values)
-glue("paper_values", paper_values)
-glue("typical", 255 * step_size / values**0.5)
-for prefix, n in (("floor", values), ("paper_floor", paper_values)):
-    glue(f"{prefix}_l1", n / 2 / 255)
-    glue(f"{prefix}_l2", (n / 2) ** 0.5 / 255)
-glue("paper_pgd_l1", paper.TABLE1["PGD (L2)"]["l1"])
-glue("paper_pgd_l2", paper.TABLE1["PGD (L2)"]["l2"])
-glue("truncated_l2", float(by_reading.loc["PGD, truncate", "l2"]))
-glue("tiny_l2", float(by_reading.loc["PGD, truncate, ε/100", "l2"]))
-glue("tiny_success", float(by_reading.loc["PGD, truncate, ε/100", "success_rate"]))
-glue("share_floor", float(100 * (values / 2) ** 0.5 / 255 / by_reading.loc["PGD, truncate", "l2"]))
-glue("paper_share_floor", 100 * (paper_values / 2) ** 0.5 / 255 / paper.TABLE1["PGD (L2)"]["l2"])
-glue("round_success", float(by_reading.loc["PGD, round", "success_rate"]))
-glue("few", few)
-glue("steps", steps)
-stuck = read[(read["attack"] == "PGD, round") & read["correct"] & ~read["success"]]
-for column in ("linf", "l1"):
-    levels = (255 * stuck[column]).round()
-    span = f"{levels.min():.0f} to {levels.max():.0f}" if len(stuck) else "–"
-    glue(f"stuck_{column}", f"{span} levels")
-glue("n_stuck", len(stuck))
-glue("none_success", float(by_reading.loc["PGD, none", "success_rate"]))
-glue("none_passes", float(by_reading.loc["PGD, none", "forwards"]))
-glue("ours_none_success", float(by_reading.loc["Ours (a = 0), none", "success_rate"]))
-
-
-def both_ways(records):
-    """Give ours with truncation and without, on the photographs on which both succeed."""
-    won = records[records["success"]].set_index("id")
-    pair = {r: won[won["attack"] == f"Ours (a = 0), {r}"] for r in ("truncate", "none")}
-    common = pair["truncate"].index.intersection(pair["none"].index)
-    return {r: one.loc[common, ["l1", "l2", "linf"]] for r, one in pair.items()}
-
-
-def nearer(pair):
-    """Say whether ours comes nearer without truncation."""
-    less = pair["none"]["l2"].mean() < pair["truncate"]["l2"].mean()
-    return "brings ours nearer" if less else "does not bring ours nearer"
-
-
-pair = both_ways(read)
-glue("n_common", len(pair["none"]))
-for reading, one in pair.items():
-    for column, mean in one.mean().items():
-        glue(f"common_{reading}_{column}", float(mean))
-glue("nearer", nearer(pair))
-glue("step_size", f"{step_size:g}")
-glue("ours_l2", float(by_reading.loc["Ours (a = 0), truncate", "l2"]))
-floors = {"ours": values, "paper_ours": paper_values}
-found = {
-    "ours": by_reading.loc["Ours (a = 0), truncate"],
-    "paper_ours": paper.TABLE1["Ours (a = 0)"],
-}
-for key, n in floors.items():
-    glue(f"{key}_share_floor", float(100 * (n / 2) ** 0.5 / 255 / found[key]["l2"]))
+shown = findings.with_steps(read, few)
+glue("tab_readings", table1(shown, printed={}, bold=False), display=True)
+book.tell(
+    {
+        "size": size,
+        "classifier": classifiers.TITLES[classifier],
+        "cost": experiment.TITLES[cost],
+        "stand_in": stand_in(cost),
+        "few": few,
+        "steps": steps,
+        "step_size": f"{step_size:g}",
+    }
+)
+book.tell(findings.floors(size, step_size))
+book.tell(findings.readings(read, size))
+book.tell(findings.without_truncation(read))
 
 # %% [markdown]
 # ```{glue:figure} tab_readings
@@ -216,46 +152,23 @@ for key, n in floors.items():
 
 # %% tags=["nbval-ignore-output"]
 firm = ours | {"confidence": confidence}
-
-
-def tried(lam):
-    """List the prices of the table: none, λ and two higher ones."""
-    return list(dict.fromkeys((0.0, lam, 100 * lam, 10_000 * lam)))
-
-
-def priced_at(value):
-    """Name the row of a price."""
-    return f"lam = {value:g}"
-
-
+judged = norms | {"cost": price}
 priced = pd.concat(
-    evaluated(
-        priced_at(value),
-        attacks.imperceptible,
-        firm | {"lam": value},
-        measures=norms | {"cost": price},
-    )
-    for value in tried(lam)
+    evaluated(name, attacks.imperceptible, firm | {"lam": value}, measures=judged)
+    for name, value in findings.prices(lam).items()
 )
 single = evaluated("One step", attacks.imperceptible, ours | {"confidence": 0.0, "steps": 1})
 
-
 # %% tags=["remove-output", "hide-input"]
-def table_of_prices(records):
-    """Set the table of prices, with the ground cost a thousandfold."""
-    shown = records.assign(cost=1000 * records["cost"]).rename(columns={"cost": "c₀ (×1000)"})
-    return table1(shown, printed={}, bold=False)
-
-
-by_price = evaluate.table(priced.assign(cost=1000 * priced["cost"]))
-glue("tab_prices", table_of_prices(priced), display=True)
-glue("one_step", float(evaluate.table(single)["success_rate"].iloc[0]))
-for key, value in {"zero": 0, "one": lam, "hundred": 100 * lam, "many": 10_000 * lam}.items():
-    glue(f"cost_{key}", float(by_price.loc[priced_at(value), "cost"]))
-glue("confidence", f"{confidence:g}")
-glue("lam", f"{lam:g}")
-glue("lam_hundred", f"{100 * lam:g}")
-glue("lam_many", f"{10_000 * lam:g}")
+shown = findings.thousandfold(priced)
+glue("tab_prices", table1(shown, printed={}, bold=False), display=True)
+book.tell(findings.costs(priced, lam))
+book.tell(
+    {
+        "confidence": f"{confidence:g}",
+        "one_step": float(evaluate.table(single)["success_rate"].iloc[0]),
+    }
+)
 
 # %% [markdown]
 # ```{glue:figure} tab_prices
@@ -278,54 +191,21 @@ glue("lam_many", f"{10_000 * lam:g}")
 scale = book.at_scale("03_2_1_rounding")
 glue("scale_line", scale.plain() if scale else "It has not been computed yet.")
 large_readings = large_prices = HTML("<p>Not computed yet.</p>")
-large_line_9 = large_price = large_ends = large_nearer = "Nothing can be said yet."
-if scale is not None:
-    settings = scale.about["parameters"]
-    large_read = pd.concat(evaluate.load(folder(name, scale)) for name in readings)
+told = dict.fromkeys(("line_9", "nearer", "price", "ends"), "Nothing can be said yet.")
+if scale:
+    asked = scale.about["parameters"]
+    large_read = pd.concat(evaluate.load(scale.row(name)) for name in readings)
     large_priced = pd.concat(
-        evaluate.load(folder(priced_at(value), scale)) for value in tried(settings["lam"])
+        evaluate.load(scale.row(name)) for name in findings.prices(asked["lam"])
     )
-    large_readings = table_of_readings(large_read, min(settings["steps"], FEW))
-    large_prices = table_of_prices(large_priced)
-    large = evaluate.table(large_read)
-    large_n = int(large["n"].iloc[0])
-    cut, tiny, none, own = (
-        large.loc[name] for name in ("PGD, truncate", "PGD, truncate, ε/100", "PGD, none",
-                                     "Ours (a = 0), truncate")
-    )  # fmt: skip
-    floor = (3 * settings["size"] ** 2 / 2) ** 0.5 / 255
-    large_line_9 = (
-        f"A ResNet-50 at {settings['size']} × {settings['size']} pixels, on the {large_n} of "
-        f"{int(large['images'].iloc[0])} photographs that it classifies correctly. PGD with "
-        f"truncation has an L₂ of {cut['l2']:.2f}, of which the floor of a single step is "
-        f"{100 * floor / cut['l2']:.0f} % (the paper's row: {paper.TABLE1['PGD (L2)']['l2']:.2f}); "
-        f"with a step a hundredth as long it is {tiny['l2']:.2f}, at {tiny['success_rate']:.0f} % "
-        f"success. Without rounding in the loop, {none['success_rate']:.0f} % of the saved images "
-        f"fool it. Of the L₂ of ours at a = 0, {own['l2']:.2f}, the floor is "
-        f"{100 * floor / own['l2']:.0f} %."
-    )
-    large_pair = both_ways(large_read)
-    l2_of = {reading: one["l2"].mean() for reading, one in large_pair.items()}
-    large_nearer = (
-        f"In the reference run, with a ResNet-50, it {nearer(large_pair)} ({l2_of['none']:.2f} and "
-        f"{l2_of['truncate']:.2f}, on {len(large_pair['none'])} photographs)."
-    )
-    by_id = 1000 * large_priced.pivot(index="id", columns="attack", values="cost")
-    paid, free = by_id[priced_at(settings["lam"])], by_id[priced_at(0)]
-    off = (paid - free).dropna()
-    large_ends = f"{paid.mean():.0f} with the paper's price and at {free.mean():.0f} without"
-    large_price = (
-        f"With the paper's price λ = {settings['lam']:g}, 1000 c₀ is lower on "
-        f"{(off < 0).sum()} of the {len(off)} photographs than without, higher on "
-        f"{(off > 0).sum()}, and the same on the others; the mean change is {off.mean():+.1f} ± "
-        f"{off.sem():.1f} (standard error), of {free.mean():.1f}."
-    ).replace("-", "−")
+    shown = findings.with_steps(large_read, min(asked["steps"], FEW))
+    large_readings = table1(shown, printed={}, bold=False)
+    shown = findings.thousandfold(large_priced)
+    large_prices = table1(shown, printed={}, bold=False)
+    told = findings.at_scale(large_read, large_priced, size=asked["size"], lam=asked["lam"])
 glue("large_tab_readings", large_readings, display=True)
 glue("large_tab_prices", large_prices, display=True)
-glue("large_line_9", large_line_9)
-glue("large_nearer", large_nearer)
-glue("large_price", large_price)
-glue("large_ends", large_ends)
+book.tell(told, "large_")
 
 # %% [markdown]
 # ```{glue:figure} large_tab_readings
