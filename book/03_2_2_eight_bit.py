@@ -45,6 +45,9 @@ from myst_nb import glue
 from humimp import attacks, book, classifiers, datasets, defenses, evaluate, experiment
 from humimp.distances import DISTS, LPIPS, l1, l2, linf
 from humimp.figures import reach, table1
+from humimp.findings import eight_bit as findings
+from humimp.findings.rounding import thousandfold
+from humimp.findings.words import kind, stand_in
 
 here = book.start("03_2_2_eight_bit")
 
@@ -55,22 +58,12 @@ mild = {
     "jpeg_90": partial(defenses.jpeg, quality=90),
     "bits_7": partial(defenses.bit_depth, bits=7),
 }
+dataset = cache(partial(datasets.load, images, n_images, size=size, drawn=sample))
 
 
 @cache
 def model():
     return classifiers.load(classifier, device="auto")
-
-
-@cache
-def dataset():
-    source = {"photographs": datasets.photographs, "imagenet1000": datasets.imagenet1000}[images]
-    found = source(n_images, size)
-    return datasets.sample(found, sample) if 0 < sample < n_images else found
-
-
-def folder(name, run=here):
-    return run.folder / book.slug(name)
 
 
 def evaluated(name, attack, options):
@@ -82,7 +75,7 @@ def evaluated(name, attack, options):
         "size": size,
     }
     return evaluate.run(
-        attack, model, dataset, out=folder(name), options=options, about=about,
+        attack, model, dataset, out=here.row(name), options=options, about=about,
         measures={} if name == "No attack" else measures, defenses=mild,
         batch_size=batch_size, name=name,
     )  # fmt: skip
@@ -151,119 +144,32 @@ records = pd.concat(evaluated(*row) for row in rows)
 # %% [markdown]
 # ## How near it comes
 
-# %% tags=["hide-input"]
-AIMS = {"lpips": 1 / 10, "dists": 1 / 4, "l2": 1 / 6}  # of the paper's reading at a = 0
-
-
-def table(records):
-    """Set the table of attacks, with the ground cost a thousandfold."""
-    attacked = records[records["attack"] != "No attack"]
-    shown = attacked.assign(cost=1000 * attacked["cost"])
-    return table1(shown.rename(columns={"cost": "c₀ (×1000)"}), printed={})
-
-
-def verdicts(records, judged=None):
-    """Say in numbers and words how the 8-bit aware attack stands among the others."""
-    attacked = records[records["attack"] != "No attack"]
-    summary = evaluate.table(attacked)
-    found = {"n": int(summary["n"].iloc[0]), "n_images": int(summary["images"].iloc[0])}
-    own = ("8-bit aware", "Climb alone", "All places alike", judged)
-    others = [name for name in summary.index if name not in own]
-    eight, reading = summary.loc["8-bit aware"], summary.loc["Ours (a = 0)"]
-    found["success"] = float(eight["success_rate"])
-    for column, aim in AIMS.items():
-        found[f"times_{column}"] = float(reading[column] / eight[column])
-        if "Climb alone" in summary.index:
-            climbed = summary.loc["Climb alone", column]
-            found[f"climb_times_{column}"] = float(reading[column] / climbed)
-        by_image = attacked.pivot(index="id", columns="attack", values=column)
-        times = by_image["Ours (a = 0)"] / by_image["8-bit aware"]
-        found[f"median_times_{column}"] = float(times.median())
-        met = found["success"] == 100 and eight[column] <= aim * reading[column]
-        found[f"met_{column}"] = "met" if met else "not met"
-    for column in ("lpips", "dists"):
-        nearer = [name for name in others if not summary.loc[name, column] > eight[column]]
-        told = [f"{name} ({summary.loc[name, column]:.2f})" for name in nearer]
-        found[f"nearer_{column}"] = ", ".join(told) or "no row"
-    won = attacked[attacked["success"]]
-    rival = str(summary.loc[others, "lpips"].idxmin())
-    found["rival"] = rival
-    at = 1000 * won[won["attack"] == "8-bit aware"]["lpips"].median()
-    found["eight_median_lpips"] = float(at)
-    for key, name in {"rival": rival, "ours": "Ours (a = 0)"}.items():
-        within = (1000 * won[won["attack"] == name]["lpips"] <= at).sum()
-        found[f"{key}_share"] = float(100 * within / found["n"])
-    for column in ("lpips", "dists", "l2", "cost") if judged else ("lpips", "dists", "l2"):
-        by = won.pivot(index="id", columns="attack", values=column).reindex(columns=summary.index)
-        pair = by[["8-bit aware", rival]].dropna()
-        found["n_pairs"] = len(pair)
-        found[f"closer_{column}"] = int((pair["8-bit aware"] < pair[rival]).sum())
-        if not judged:
-            continue
-        change = 1000 * (by[judged] - by["8-bit aware"]).dropna()
-        mean, error = float(change.mean()), float(change.std() / len(change) ** 0.5)
-        found[f"judge_{column}"] = mean
-        found[f"judge_{column}_error"] = error
-        word = "lower" if mean < 0 else "higher"
-        found[f"judge_{column}_word"] = (
-            word if abs(mean) > 2 * error else "within two standard errors of none"
-        )
-    if not judged:
-        return found
-    gained = [c for c in ("lpips", "dists") if found[f"judge_{c}_word"] == "lower"]
-    named = {"lpips": "LPIPS", "dists": "DISTS"}
-    found["adds"] = (
-        f"lowers {' and '.join(named[c] for c in gained)}" if gained else "shows no gain"
-    )
-    return found
-
-
-def survival(records):
-    """Return the success rate under each defence, per attack."""
-    curves = evaluate.curves(records)
-    return curves.pivot_table(
-        index="attack", columns=["defense", "level"], values="success_rate", sort=False
-    )
-
-
 # %% tags=["remove-output", "hide-input"]
-summary = evaluate.table(records[records["attack"] != "No attack"])
-found = verdicts(records, judged)
-glue("tab_eight_bit", table(records), display=True)
-glue("fig_reach", reach(records[~records["attack"].isin(["No attack"])]), display=True)
-for key, value in found.items():
-    glue(key, value)
-glue("size", size)
-glue("classifier", classifiers.TITLES[classifier])
-like_paper = classifier.startswith("resnet50")
-glue("is_classifier", "is the paper's kind" if like_paper else "stands in for ResNet-50")
-glue("cost", experiment.TITLES[cost])
-glue(
-    "sat_in_committee",
-    ", but were two of the eight measures that PieAPP-small learned from"
-    if cost == "PieAPP-small"
-    else "",
+attacked = records[records["attack"] != "No attack"]
+glue("tab_eight_bit", table1(thousandfold(attacked), printed={}), display=True)
+glue("fig_reach", reach(attacked), display=True)
+book.tell(
+    {
+        "size": size,
+        "n_values": 3 * size**2,
+        "classifier": classifiers.TITLES[classifier],
+        "is_classifier": kind(classifier),
+        "cost": experiment.TITLES[cost],
+        "stand_in": stand_in(cost),
+        "steps": steps,
+        "climb": climb,
+        "classes": classes,
+        "rounds": rounds,
+        "masking": masking,
+        "ddn_steps": ddn_steps,
+        "perc_al_steps": perc_al_steps,
+    }
 )
-glue("stand_in", "as in the paper" if cost == "PieAPP" else "a stand-in for the paper's PieAPP")
-glue("steps", steps)
-glue("climb", climb)
-glue("classes", classes)
-glue("rounds", rounds)
-glue("masking", masking)
-glue("ddn_steps", ddn_steps)
-glue("perc_al_steps", perc_al_steps)
-glue("n_values", 3 * size**2)
-glue("grain", 100 / found["n"])
-glue("sure", int(100 * 0.05 ** (1 / found["n"])))
-places = {"ours": "Ours (a = 0)", "climb": "Climb alone", "eight": "8-bit aware", "ddn": "DDN"}
-for key, name in {**places, "perc_al": "PerC_AL", "alike": "All places alike"}.items():
-    for column in ("l2", "lpips", "dists", "forwards", "backwards", "success_rate"):
-        glue(f"{key}_{column}", float(summary.loc[name, column]))
-    glue(f"{key}_levels", float(255 * summary.loc[name, "l1"]))
-left = survival(records)
-for key, name in {**places, "perc_al": "PerC_AL", "none": "No attack"}.items():
-    glue(f"{key}_jpeg", float(left.loc[name, ("jpeg", 90)]))
-    glue(f"{key}_bits", float(left.loc[name, ("bits", 7)]))
+book.tell(findings.numbers(records))
+book.tell(findings.aims(records))
+book.tell(findings.rivals(records))
+book.tell(findings.judged(records, cost))
+book.tell(findings.defended(records))
 
 # %% [markdown]
 # ```{glue:figure} tab_eight_bit
@@ -329,38 +235,17 @@ for key, name in {**places, "perc_al": "PerC_AL", "none": "No attack"}.items():
 # %% tags=["remove-output", "hide-input"]
 scale = book.at_scale("03_2_pieapp")
 glue("scale_line", scale.plain() if scale else "It has not been computed yet.")
-large_table, large_says = HTML("<p>Not computed yet.</p>"), "Nothing can be said yet."
-if scale is not None:
-    settings = scale.about["parameters"]
-    large = pd.concat(
-        evaluate.load(one)
-        for name, _, _ in rows
-        if (one := folder(name, scale)).exists() and name != "No attack"
-    )
-    large_found = verdicts(large)
-    large_table = table1(large.drop(columns="saliency", errors="ignore"), printed={})
-    left_large = survival(pd.concat([evaluate.load(folder("No attack", scale)), large]))
-    large_left, large_none = left_large.loc["8-bit aware"], left_large.loc["No attack"]
-    for column in AIMS:
-        glue(f"large_times_{column}", large_found[f"times_{column}"])
-        glue(f"large_met_{column}", large_found[f"met_{column}"])
-    glue("large_n", large_found["n"])
-    large_says = (
-        f"A ResNet-50 at {settings['size']} × {settings['size']} pixels, on the "
-        f"{large_found['n']} of {large_found['n_images']} photographs that it classifies "
-        f"correctly; ground cost of ours {settings['cost']}. Success is "
-        f"{large_found['success']:.0f} %. "
-        f"LPIPS is {large_found['times_lpips']:.1f} times smaller than in the paper's reading "
-        f"(aim {large_found['met_lpips']}), DISTS {large_found['times_dists']:.1f} times "
-        f"({large_found['met_dists']}), L₂ {large_found['times_l2']:.1f} times "
-        f"({large_found['met_l2']}). As near in LPIPS, or nearer: {large_found['nearer_lpips']}; "
-        f"in DISTS: {large_found['nearer_dists']}. "
-        f"After JPEG of quality 90, {large_left['jpeg', 90]:.0f} % are misclassified (of the "
-        f"unattacked {large_none['jpeg', 90]:.0f} %), at 7 bits {large_left['bits', 7]:.0f} % "
-        f"({large_none['bits', 7]:.0f} %)."
-    )
+large_table = HTML("<p>Not computed yet.</p>")
+told = {"says": "Nothing can be said yet."}
+if scale:
+    asked = scale.about["parameters"]
+    there = [name for name, _, _ in rows if scale.row(name).exists()]
+    large = pd.concat(evaluate.load(scale.row(name)) for name in there)
+    shown = large[large["attack"] != "No attack"].drop(columns="saliency", errors="ignore")
+    large_table = table1(shown, printed={})
+    told = findings.at_scale(large, size=asked["size"], cost=asked["cost"])
 glue("large_tab_eight_bit", large_table, display=True)
-glue("large_says", large_says)
+book.tell(told, "large_")
 
 # %% [markdown]
 # ```{glue:figure} large_tab_eight_bit

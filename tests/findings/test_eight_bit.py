@@ -1,0 +1,214 @@
+"""What page 3.2.2 says of the 8-bit aware attack and of what stands beside it."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from humimp.findings import eight_bit as findings
+
+NAN = float("nan")
+JUDGED = "8-bit aware (SSIM)"
+# Of each row: which of photographs a and b it fools, its LPIPS there in thousandths, its passes.
+ROWS = {
+    "No attack": ("", (NAN, NAN), (0, 0)),
+    "Ours (a = 0)": ("ab", (20, 40), (2, 1)),
+    "PGD (L2)": ("ab", (8, 9), (3, 2)),
+    "PerC_AL": ("ab", (4, 4), (4, 3)),
+    "DDN": ("ab", (2, 6), (5, 4)),
+    "Climb alone": ("ab", (5, 5), (6, 5)),
+    "All places alike": ("ab", (3, 3), (7, 6)),
+    "8-bit aware": ("ab", (1, 5), (8, 7)),
+    JUDGED: ("ab", (1, 5), (8, 7)),
+}
+
+
+def records(**changes):
+    """Photographs a and b, and d, on which the network is wrong.
+
+    L2 and the ground cost are twice LPIPS, DISTS ten times, and L1 a hundred times. JPEG undoes an
+    attack on a, and 7 bits undo any; unattacked, JPEG makes the network wrong on a.
+    """
+    rows = []
+    for attack, (fooled, each, passes) in (ROWS | changes).items():
+        for one, value in zip("abd", (*each, NAN), strict=True):
+            lpips, clean = value / 1000, 2 if one == "d" else 1
+            jpeg = 1 + (one == "a" if attack == "No attack" else one == "b" and one in fooled)
+            rows.append(
+                {
+                    "attack": attack, "id": one, "label": 1, "clean": clean, "correct": clean == 1,
+                    "success": one in fooled, "predicted": 1 + (one in fooled), "margin": 0.0,
+                    "l1": 100 * lpips, "l2": 2 * lpips, "lpips": lpips, "dists": 10 * lpips,
+                    "cost": 2 * lpips, "forwards": passes[0], "backwards": passes[1],
+                    "under_jpeg_90": jpeg, "under_bits_7": 1,
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_numbers_are_means_over_successes():
+    assert findings.numbers(records(DDN=("a", (2, 6), (5, 4)))) == pytest.approx(
+        {
+            "ours_l2": 0.06, "ours_lpips": 30, "ours_dists": 300, "ours_levels": 765,
+            "climb_l2": 0.01, "climb_lpips": 5, "climb_dists": 50, "climb_levels": 127.5,
+            "alike_l2": 0.006, "alike_lpips": 3, "alike_dists": 30,
+            "eight_l2": 0.006, "eight_lpips": 3, "eight_dists": 30,
+            "ddn_l2": 0.004, "climb_times_lpips": 6,
+            "ours_forwards": 2, "ours_backwards": 1, "climb_forwards": 6, "climb_backwards": 5,
+            "eight_forwards": 8, "eight_backwards": 7, "ddn_forwards": 5, "ddn_backwards": 4,
+        }
+    )  # fmt: skip
+
+
+def test_the_aims_are_shares_of_the_papers_reading():
+    # LPIPS, DISTS and L2 are all 10 times smaller in the mean; on a 20 times, on b 8 times
+    assert findings.aims(records()) == pytest.approx(
+        {
+            "n": 2, "n_images": 3, "grain": 50, "sure": 22, "success": 100,
+            "times_lpips": 10, "times_dists": 10, "times_l2": 10,
+            "median_times_lpips": 14, "median_times_dists": 14, "median_times_l2": 14,
+            "met_lpips": "met", "met_dists": "met", "met_l2": "met",
+        }
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "met"),
+    [
+        (("ab", (1.0, 5.2), (8, 7)), ("not met", "met", "met")),
+        (("ab", (3.0, 6.9), (8, 7)), ("not met", "met", "met")),
+        (("ab", (4.0, 6.1), (8, 7)), ("not met", "met", "not met")),
+        (("ab", (5.0, 10.0), (8, 7)), ("not met", "met", "not met")),
+        (("ab", (7.0, 8.1), (8, 7)), ("not met", "not met", "not met")),
+        (("a", (1.0, 1.0), (8, 7)), ("not met", "not met", "not met")),
+        (("", (1.0, 1.0), (8, 7)), ("not met", "not met", "not met")),
+    ],
+)
+def test_each_aim_has_its_own_share_and_all_ask_that_all_are_fooled(row, met):
+    found = findings.aims(records(**{"8-bit aware": row}))
+    assert (found["met_lpips"], found["met_dists"], found["met_l2"]) == met
+
+
+def test_the_median_is_of_the_factors_of_each_photograph():
+    third = records(**{"Ours (a = 0)": ("ab", (20, 10), (2, 1))}).query("id == 'b'")
+    found = findings.aims(pd.concat([records(), third.assign(id="c")]))  # 20, 8 and 2 times
+    assert found["median_times_lpips"] == pytest.approx(8)
+
+
+def test_the_nearest_rival_is_no_variant_of_the_attack():
+    # half of the attack's successes, at 1 and 5, are within 3: there DDN has one of its own
+    assert findings.rivals(records(DDN=("ab", (2, 5.8), (5, 4)))) == pytest.approx(
+        {
+            "rival": "DDN", "eight_median_lpips": 3, "rival_share": 50, "ours_share": 0,
+            "nearer_lpips": "no row", "nearer_dists": "no row",
+            "n_pairs": 2, "closer_lpips": 2, "closer_dists": 2, "closer_l2": 2,
+        }
+    )  # fmt: skip
+
+
+def test_rows_as_near_or_nearer_are_told_with_their_means():
+    changed = records(**{"DDN": ("ab", (3, 3), (5, 4)), "PGD (L2)": ("ab", (2, 3), (3, 2))})
+    changed.loc[changed["attack"] == "PGD (L2)", "dists"] *= 2
+    found = findings.rivals(changed)
+    assert found["rival"] == "PGD (L2)"
+    assert found["nearer_lpips"] == "PGD (L2) (2.50), DDN (3.00)"
+    assert found["nearer_dists"] == "DDN (30.00)"
+    assert found["rival_share"] == 100
+    assert (found["closer_lpips"], found["closer_dists"], found["closer_l2"]) == (1, 2, 1)
+
+
+def test_pairs_are_photographs_that_both_fool():
+    found = findings.rivals(records(DDN=("b", (0, 3), (5, 4))))
+    assert found["rival"] == "DDN"
+    assert (found["n_pairs"], found["closer_lpips"], found["rival_share"]) == (1, 0, 50)
+    found = findings.rivals(records(DDN=("ab", (1, 4), (5, 4))))  # as near on a, nearer on b
+    assert (found["n_pairs"], found["closer_lpips"], found["rival_share"]) == (2, 0, 50)
+
+
+def test_shares_of_the_papers_reading_count_those_attacked():
+    found = findings.rivals(records(**{"Ours (a = 0)": ("ab", (3, 40), (2, 1))}))
+    assert found["ours_share"] == 50
+
+
+def test_an_attack_that_fools_nothing_has_no_pairs_and_no_median():
+    found = findings.rivals(records(**{"8-bit aware": ("", (1, 5), (8, 7))}))
+    assert math.isnan(found["eight_median_lpips"])
+    assert (found["n_pairs"], found["closer_lpips"], found["rival_share"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "mean", "error", "word"),
+    [
+        ((-1, -2), -1.5, 0.5, "lower"),
+        ((1, 2), 1.5, 0.5, "higher"),
+        ((-1, -3), -2.0, 1.0, "within two standard errors of none"),
+        ((1, 3), 2.0, 1.0, "within two standard errors of none"),
+        ((0, 0), 0.0, 0.0, "within two standard errors of none"),
+    ],
+)
+def test_a_change_counts_beyond_two_standard_errors(change, mean, error, word):
+    judged = ("ab", (1 + change[0], 5 + change[1]), (8, 7))
+    found = findings.judged(records(**{JUDGED: judged}), "SSIM")
+    for column, by in (("lpips", 1), ("dists", 10), ("cost", 2)):
+        assert found[f"judge_{column}"] == pytest.approx(by * mean)
+        assert found[f"judge_{column}_error"] == pytest.approx(by * error)
+        assert found[f"judge_{column}_word"] == word
+    gains = "lowers LPIPS and DISTS" if word == "lower" else "shows no gain"
+    assert (found["adds"], found["sat_in_committee"]) == (gains, "")
+
+
+@pytest.mark.parametrize(
+    ("better", "adds"),
+    [("lpips", "lowers LPIPS"), ("dists", "lowers DISTS"), ("cost", "shows no gain")],
+)
+def test_only_what_both_judges_say_is_a_gain(better, adds):
+    changed = records()
+    changed.loc[changed["attack"] == JUDGED, better] -= 0.0001
+    assert findings.judged(changed, "SSIM")["adds"] == adds
+
+
+def test_changes_are_over_photographs_fooled_both_ways():
+    found = findings.judged(records(**{JUDGED: ("b", (9, 2), (8, 7))}), "SSIM")
+    assert found["judge_lpips"] == pytest.approx(-3)
+
+
+def test_lpips_and_dists_taught_pieapp_small():
+    named = records().replace({"attack": {JUDGED: "8-bit aware (PieAPP-small)"}})
+    assert findings.judged(named, "PieAPP-small")["sat_in_committee"] == (
+        ", but were two of the eight measures that PieAPP-small learned from"
+    )
+
+
+def test_what_is_left_after_defences_row_by_row():
+    found = findings.defended(records())
+    keys = ("none", "ours", "perc_al", "ddn", "climb", "alike", "eight")
+    assert found == {f"{k}_{d}": v for k in keys for d, v in (("jpeg", 50.0), ("bits", 0.0))}
+
+
+def test_rows_and_defences_are_told_apart():
+    changed = records(DDN=("a", (1, 1), (1, 1)))
+    changed.loc[changed["attack"] == "PerC_AL", "under_jpeg_90"] = 2
+    changed.loc[(changed["attack"] == "8-bit aware") & (changed["id"] == "b"), "under_bits_7"] = 2
+    found = findings.defended(changed[changed["attack"] != "Climb alone"])
+    assert (found["ddn_jpeg"], found["perc_al_jpeg"], found["ours_jpeg"]) == (0.0, 100.0, 50.0)
+    assert (found["eight_bits"], found["ours_bits"]) == (50.0, 0.0)
+    assert "climb_jpeg" not in found
+
+
+def test_at_the_papers_settings_sentences_say_the_same():
+    there = ("No attack", "Ours (a = 0)", "PGD (L2)", "8-bit aware")
+    found = records(**{"PGD (L2)": ("ab", (2, 3), (3, 2)), "8-bit aware": ("ab", (6, 6), (8, 7))})
+    found = found[found["attack"].isin(there)]
+    found.loc[found["attack"] == "PGD (L2)", "dists"] *= 9
+    aware = found["attack"] == "8-bit aware"
+    found.loc[aware, "under_jpeg_90"] = 2
+    found.loc[aware & (found["id"] == "a"), "under_bits_7"] = 2
+    told = findings.at_scale(found, size=7, cost="SSIM")
+    assert told.pop("says") == (
+        "A ResNet-50 at 7 × 7 pixels, on the 2 of 3 photographs that it classifies correctly; "
+        "ground cost of ours SSIM. Success is 100 %. LPIPS is 5.0 times smaller than in the "
+        "paper's reading (aim not met), DISTS 5.0 times (met), L₂ 5.0 times (not met). As near in "
+        "LPIPS, or nearer: PGD (L2) (2.50); in DISTS: no row. After JPEG of quality 90, 100 % are "
+        "misclassified (of the unattacked 50 %), at 7 bits 50 % (0 %)."
+    )
+    assert told == findings.aims(found)
