@@ -99,7 +99,7 @@ def rivals(records: pd.DataFrame) -> dict[str, Any]:
     for key, name in (("rival", rival), ("ours", _READING)):
         facts[f"{key}_share"] = float(100 * near.get(name, 0) / aware["n"])
     for column in ("lpips", "dists"):
-        nearer = others[column][~(others[column] > aware[column])]
+        nearer = others[column][others[column] <= aware[column]]
         told = [f"{name} ({value:.2f})" for name, value in nearer.items()]
         facts[f"nearer_{column}"] = ", ".join(told) or "no row"
     for column in AIMS:

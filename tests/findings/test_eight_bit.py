@@ -125,6 +125,13 @@ def test_pairs_are_photographs_that_both_fool():
     assert (found["n_pairs"], found["closer_lpips"], found["rival_share"]) == (2, 0, 50)
 
 
+def test_a_rival_that_fools_nothing_is_not_near():
+    found = findings.rivals(records(DDN=("", (0, 0), (5, 4))))
+    assert (found["rival"], found["nearer_lpips"], found["nearer_dists"]) == (
+        "PerC_AL", "no row", "no row",
+    )  # fmt: skip
+
+
 def test_shares_of_the_papers_reading_count_those_attacked():
     found = findings.rivals(records(**{"Ours (a = 0)": ("ab", (3, 40), (2, 1))}))
     assert found["ours_share"] == 50
