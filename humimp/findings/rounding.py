@@ -112,9 +112,10 @@ def without_truncation(records: pd.DataFrame) -> dict[str, Any]:
     both = ours["truncate"].index.intersection(ours["none"].index)
     means = {key: one.loc[both, ["l1", "l2", "linf"]].mean() for key, one in ours.items()}
     less = means["none"]["l2"] < means["truncate"]["l2"]
+    nearer = f"{'brings' if less else 'does not bring'} ours nearer"
     return {
         "n_common": len(both),
-        "nearer": f"{'brings' if less else 'does not bring'} ours nearer",
+        "nearer": nearer if len(both) else "leaves nothing to compare",
         **{f"common_{key}_{c}": float(v) for key, mean in means.items() for c, v in mean.items()},
     }
 

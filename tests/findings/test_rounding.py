@@ -1,5 +1,7 @@
 """What page 3.2.1 says of the readings of line 9, and of the prices."""
 
+import math
+
 import pandas as pd
 import pytest
 
@@ -116,6 +118,14 @@ def test_ours_is_compared_where_it_succeeds_both_ways(level, said):
             "common_none_linf": level / 2 / 255,
         }
     )
+
+
+def test_nothing_is_compared_where_ours_never_succeeds_both_ways():
+    found = findings.without_truncation(
+        records(READINGS | {"Ours (a = 0), none": ("c", (1, 1, 1), 5)})
+    )
+    assert (found["n_common"], found["nearer"]) == (0, "leaves nothing to compare")
+    assert math.isnan(found["common_none_l2"])
 
 
 def test_means_are_over_all_photographs_on_which_both_succeed():
