@@ -125,7 +125,8 @@ def judged(records: pd.DataFrame, cost: str) -> dict[str, Any]:
     dict
         Of LPIPS, DISTS and the ground cost, times 1000, over the photographs fooled both ways: the
         mean change, its standard error, and whether the mean is lower or higher by more than two of
-        these; and in which of LPIPS and DISTS the cost gains (``adds``).
+        these, which a single photograph cannot tell; and in which of LPIPS and DISTS the cost gains
+        (``adds``).
     """
     name = f"{_AWARE} ({cost})"
     won = records[records["success"]]
@@ -139,6 +140,8 @@ def judged(records: pd.DataFrame, cost: str) -> dict[str, Any]:
         word = "lower" if mean < 0 else "higher"
         if not abs(mean) > 2 * error:
             word = "within two standard errors of none"
+        if pd.isna(error):
+            word = "on too few photographs to tell"
         if word == "lower" and column != "cost":
             gained.append(title)
         facts |= {

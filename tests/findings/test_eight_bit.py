@@ -177,6 +177,15 @@ def test_only_what_both_judges_say_is_a_gain(better, adds):
 def test_changes_are_over_photographs_fooled_both_ways():
     found = findings.judged(records(**{JUDGED: ("b", (9, 2), (8, 7))}), "SSIM")
     assert found["judge_lpips"] == pytest.approx(-3)
+    assert math.isnan(found["judge_lpips_error"])
+
+
+@pytest.mark.parametrize("fooled", ["", "a"])
+def test_fewer_than_two_photographs_do_not_tell_a_change(fooled):
+    found = findings.judged(records(**{JUDGED: (fooled, (0, 0), (8, 7))}), "SSIM")
+    for column in ("lpips", "dists", "cost"):
+        assert found[f"judge_{column}_word"] == "on too few photographs to tell"
+    assert found["adds"] == "shows no gain"
 
 
 def test_lpips_and_dists_taught_pieapp_small():
