@@ -40,7 +40,8 @@ def worth(records: pd.DataFrame) -> pd.DataFrame:
         (-1 to 1), and ``worth_error``, its standard error for different images.
     """
     given = records[~records["diverged"]].groupby(["replicate", "planted"])["correct"]
-    share, n = given.mean().unstack(), given.size().unstack()
+    both = pd.Index([False, True], name="planted")  # also where no model is left
+    share, n = (each.unstack().reindex(columns=both) for each in (given.mean(), given.size()))
     error = np.sqrt((share * (1 - share) / n).sum(axis=1))
     return pd.DataFrame({"worth": share[True] - share[False], "worth_error": error})
 

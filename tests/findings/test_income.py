@@ -53,6 +53,8 @@ def test_the_patterns_worth_is_a_difference_of_shares_with_its_error():
     assert table["worth"].tolist() == pytest.approx([0.75 - 0.2, 0.5 - 1])
     errors = [(0.75 * 0.25 / 4 + 0.2 * 0.8 / 5) ** 0.5, (0.5 * 0.5 / 2) ** 0.5]
     assert table["worth_error"].tolist() == pytest.approx(errors)
+    none = income.worth(records.assign(diverged=True))
+    assert (len(none), list(none)) == (0, ["worth", "worth_error"])
 
 
 def test_slopes_stand_side_by_side():
