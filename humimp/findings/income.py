@@ -188,7 +188,7 @@ def pattern(models: Models, start: "pd.Series[float]") -> dict[str, Any]:
     """Say whether training on attacks makes the planted pattern worth less, and ours more so."""
     less = [name for name in ATTACKS if models[name]["worth"].mean() < start["worth"] - _LESS]
     test: Any = fairness.t_tests(models["Ours"]["worth"], models["PGD"]["worth"]).loc["paired"]
-    more = test["p"] < paper.SIGNIFICANCE
+    verdict, joined = _beside_pgd(less, test["p"] < paper.SIGNIFICANCE)
     return {
         "pattern_0_error": float(100 * start["worth_error"]),
         "relied": f"{_relied(less)} the pattern worth less",
@@ -196,8 +196,8 @@ def pattern(models: Models, start: "pd.Series[float]") -> dict[str, Any]:
         "pattern_p": equals(test["p"]),
         "pattern_low": minus(100 * test["low"], 1),
         "pattern_high": minus(100 * test["high"], 1),
-        "pattern_verdict": f"ours {'does it' if more else 'does not do so'} more than PGD's",
-        "pattern_joined": ", but" if less and not more else ", and",
+        "pattern_verdict": verdict,
+        "pattern_joined": joined,
     }
 
 
@@ -207,6 +207,18 @@ def _relied(less: Sequence[str]) -> str:
     if len(less) == len(ATTACKS):
         return "All three trainings on attacks make"
     return f"Of the trainings on attacks, {several(less)} make{'s' if len(less) == 1 else ''}"
+
+
+def _beside_pgd(less: Sequence[str], smaller: bool) -> tuple[str, str]:
+    """Say whether ours does so more than PGD's, and what joins that to `_relied`.
+
+    The pattern may be worth less after ours than after PGD's, and more after both than before.
+    """
+    if not smaller:
+        return "ours does not do so more than PGD's", ", but" if less else ", and"
+    if "Ours" in less:
+        return "ours does it more than PGD's", ", and"
+    return "ours leaves it worth less than PGD's does", ", but"
 
 
 def power(curves: Mapping[str, pd.DataFrame], n_draws: int) -> dict[str, Any]:

@@ -240,6 +240,13 @@ def test_which_trainings_make_the_pattern_worth_less_by_half_a_point(worth, reli
     assert facts["relied"] == f"{relied} the pattern worth less"
 
 
+@pytest.mark.parametrize("pgd", [0.05, 0.09])
+def test_ours_may_make_the_pattern_worth_less_and_more_so_than_pgd_s(pgd):
+    facts = income.pattern(worths(pgd=pgd, ours=0.0), start())
+    assert facts["pattern_verdict"] == "ours does it more than PGD's"
+    assert facts["pattern_joined"] == ", and"
+
+
 def test_what_the_pattern_is_worth_is_compared_in_pairs():
     # PGD's minus ours are 0.046, 0.046 and 0.058, the standard error 0.012 / √3 / √3. With two
     # degrees of freedom 95 % lie within 4.303 errors, and p = 1/2 − t / (2 √(2 + t²))
@@ -248,8 +255,6 @@ def test_what_the_pattern_is_worth_is_compared_in_pairs():
     assert facts["pattern_p"] == "= 0.0032"
     assert (facts["pattern_low"], facts["pattern_high"]) == ("3.3", "6.7")
     assert facts["pattern_0_error"] == pytest.approx(2)
-    assert facts["pattern_verdict"] == "ours does it more than PGD's"
-    assert facts["pattern_joined"] == ", and"
 
 
 def test_ours_may_not_make_the_pattern_worth_less_than_pgd_s():
@@ -259,6 +264,13 @@ def test_ours_may_not_make_the_pattern_worth_less_than_pgd_s():
     assert facts["pattern_verdict"] == "ours does not do so more than PGD's"
     assert facts["pattern_joined"] == ", but"
     assert income.pattern(worths(), start())["pattern_joined"] == ", and"
+
+
+@pytest.mark.parametrize("perc", [0.08, 0.0])
+def test_ours_may_leave_it_worth_less_than_pgd_s_without_making_it_worth_less(perc):
+    facts = income.pattern(worths(pgd=0.13, perc=perc, ours=0.08), start())
+    assert facts["pattern_verdict"] == "ours leaves it worth less than PGD's does"
+    assert facts["pattern_joined"] == ", but"
 
 
 def curve(*rates):
