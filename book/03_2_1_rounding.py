@@ -34,7 +34,6 @@ batch_size = 5  # images at a time; does not change the results
 from functools import cache, partial
 
 import pandas as pd
-from IPython.display import HTML
 from myst_nb import glue
 
 from humimp import attacks, book, classifiers, datasets, evaluate, experiment
@@ -189,22 +188,15 @@ book.tell(
 
 # %% tags=["remove-output", "hide-input"]
 scale = book.at_scale("03_2_1_rounding")
-glue("scale_line", scale.plain() if scale else "It has not been computed yet.")
-large_readings = large_prices = HTML("<p>Not computed yet.</p>")
-told = dict.fromkeys(("line_9", "nearer", "price", "ends"), "Nothing can be said yet.")
-if scale:
-    asked = scale.about["parameters"]
-    large_read = pd.concat(evaluate.load(scale.row(name)) for name in readings)
-    large_priced = pd.concat(
-        evaluate.load(scale.row(name)) for name in findings.prices(asked["lam"])
-    )
-    shown = findings.with_steps(large_read, min(asked["steps"], FEW))
-    large_readings = table1(shown, printed={}, bold=False)
-    shown = findings.thousandfold(large_priced)
-    large_prices = table1(shown, printed={}, bold=False)
-    told = findings.at_scale(large_read, large_priced, size=asked["size"], lam=asked["lam"])
-glue("large_tab_readings", large_readings, display=True)
-glue("large_tab_prices", large_prices, display=True)
+book.tell({"scale_line": scale.plain()})
+asked = scale.about["parameters"]
+large_read = pd.concat(evaluate.load(scale.row(name)) for name in readings)
+large_priced = pd.concat(evaluate.load(scale.row(name)) for name in findings.prices(asked["lam"]))
+shown = findings.with_steps(large_read, min(asked["steps"], FEW))
+glue("large_tab_readings", table1(shown, printed={}, bold=False), display=True)
+shown = findings.thousandfold(large_priced)
+glue("large_tab_prices", table1(shown, printed={}, bold=False), display=True)
+told = findings.at_scale(large_read, large_priced, size=asked["size"], lam=asked["lam"])
 book.tell(told, "large_")
 
 # %% [markdown]

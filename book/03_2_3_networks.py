@@ -191,24 +191,23 @@ glue("fig_transfer", transfer(records, titles), display=True)
 
 # %% tags=["remove-output", "hide-input"]
 scale = book.at_scale("03_2_3_networks")
-glue("scale_line", scale.plain() if scale else "It has not been computed yet.")
-if scale is not None:
-    asked = scale.about["parameters"]
-    names = ["PerC_AL", "PGD (L2)", "NPTM (PPGD)", "NPTM (LPA)"]
-    names += [f"Ours (a = {a:g})" for a in asked["confidences"]] + asked["later"]
-    large = {
-        network: pd.concat(
-            (evaluate.load(folder(network, name, scale)) for name in names), ignore_index=True
-        )
-        for network in asked["networks"]
-    }
-    found = findings.verdicts(large, confidences=asked["confidences"])
-    glue("large_tab_networks", table_by_network(large, titles), display=True)
-    glue("large_tab_verdicts", table_of_verdicts(found, titles), display=True)
-    glue("large_fig_transfer", transfer(large, titles), display=True)
-    book.tell(findings.settings(found, asked, known=extra), prefix="large_")
-    book.tell(findings.claims(found), prefix="large_")
-    book.tell(findings.transferred(found), prefix="large_")
+book.tell({"scale_line": scale.plain()})
+asked = scale.about["parameters"]
+names = ["PerC_AL", "PGD (L2)", "NPTM (PPGD)", "NPTM (LPA)"]
+names += [f"Ours (a = {a:g})" for a in asked["confidences"]] + asked["later"]
+large = {
+    network: pd.concat(
+        (evaluate.load(folder(network, name, scale)) for name in names), ignore_index=True
+    )
+    for network in asked["networks"]
+}
+found = findings.verdicts(large, confidences=asked["confidences"])
+glue("large_tab_networks", table_by_network(large, titles), display=True)
+glue("large_tab_verdicts", table_of_verdicts(found, titles), display=True)
+glue("large_fig_transfer", transfer(large, titles), display=True)
+book.tell(findings.settings(found, asked, known=extra), prefix="large_")
+book.tell(findings.claims(found), prefix="large_")
+book.tell(findings.transferred(found), prefix="large_")
 
 # %% [markdown]
 # The tables and the figure above show the run that the first line of this page names. Those below always show the **reference run at the paper's settings**, on {glue:text}`large_n_networks`: {glue:text}`large_names`.

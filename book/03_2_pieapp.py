@@ -325,7 +325,7 @@ book.tell(findings.seen_or_strong(summary, rates, names))
 # %% tags=["remove-output", "hide-input"]
 # Ours on all of the paper's photographs.
 gpu = book.at_scale("03_2_pieapp", ["paper_gpu"])
-book.tell(findings.many(evaluate.load(gpu.row("Ours (a = 0)")) if gpu else None))
+book.tell(findings.many(evaluate.load(gpu.row("Ours (a = 0)"))))
 
 # %% [markdown]
 # On {glue:text}`n_correct` photographs, with {glue:text}`classifier`, which {glue:text}`is_classifier`, and the ground cost {glue:text}`cost` ({glue:text}`stand_in`), this run can say how the claims fare here, not whether the paper's numbers are right.
@@ -359,24 +359,23 @@ def learnt_from(run):
 
 
 scale = book.at_scale("03_2_pieapp")
-glue("scale_line", scale.plain() if scale else "It has not been computed yet.")
-if scale:
-    settings = scale.about["parameters"]
-    large = committed(scale)
-    large_attacked = large[large["attack"] != "No attack"]
-    large_summary = evaluate.table(large_attacked)
-    large_names = findings.places(settings["confidences"])
-    saved = sorted((scale.row("No attack") / "images").glob("*.png"))
-    shown_ids = [path.stem for path in saved[:1]]  # thirteen panels of it fill a page
-    glue("large_tab_1", table1(large_attacked, errors=True), display=True)
-    glue("large_fig_3", figure3(*examples(large, shown_ids, scale.row)), display=True)
-    glue("large_fig_4", figure4(large), display=True)
-    told = ("size", "cost", "perc_al_steps", "ddn_steps", "alma_steps")
-    book.tell({"of": settings["n_images"], **{key: settings[key] for key in told}}, "large_")
-    book.tell(findings.counted(large, learnt_from(scale)), "large_")
-    book.tell(findings.numbers(large_summary, large_names), "large_")
-    book.tell(findings.nearest(large_summary, large_names["ours"]), "large_")
-    book.tell(findings.leads(findings.by_level(large), large_names["strongest"]), "large_")
+book.tell({"scale_line": scale.plain()})
+settings = scale.about["parameters"]
+large = committed(scale)
+large_attacked = large[large["attack"] != "No attack"]
+large_summary = evaluate.table(large_attacked)
+large_names = findings.places(settings["confidences"])
+saved = sorted((scale.row("No attack") / "images").glob("*.png"))
+shown_ids = [path.stem for path in saved[:1]]  # thirteen panels of it fill a page
+glue("large_tab_1", table1(large_attacked, errors=True), display=True)
+glue("large_fig_3", figure3(*examples(large, shown_ids, scale.row)), display=True)
+glue("large_fig_4", figure4(large), display=True)
+told = ("size", "cost", "perc_al_steps", "ddn_steps", "alma_steps")
+book.tell({"of": settings["n_images"], **{key: settings[key] for key in told}}, "large_")
+book.tell(findings.counted(large, learnt_from(scale)), "large_")
+book.tell(findings.numbers(large_summary, large_names), "large_")
+book.tell(findings.nearest(large_summary, large_names["ours"]), "large_")
+book.tell(findings.leads(findings.by_level(large), large_names["strongest"]), "large_")
 
 # %% [markdown]
 # The figures above show the run that the first line of this page names. Those below always show the **reference run at the paper's settings**: a ResNet-50 {cite:p}`he2016deep`, {glue:text}`large_size` × {glue:text}`large_size` pixels, and a fixed random sample of the paper's own {glue:text}`large_of` photographs, as many as a processor without a GPU gets through. What is a stand-in still
@@ -411,19 +410,18 @@ if scale:
 # {glue:text}`gpu_line`
 
 # %% tags=["remove-output", "hide-input"]
-glue("gpu_line", gpu.plain() if gpu else "It has not been computed yet.")
-if gpu:
-    gpu_confidences = gpu.about["parameters"]["confidences"]
-    gpu_names = findings.places(gpu_confidences)
-    of_gpu = committed(gpu)
-    gpu_attacked = of_gpu[of_gpu["attack"] != "No attack"]
-    glue("gpu_tab_1", table1(gpu_attacked, errors=True), display=True)
-    glue("gpu_fig_4", figure4(of_gpu), display=True)
-    book.tell(findings.levels_of_confidence(gpu_confidences), "gpu_")
-    book.tell(findings.counted(of_gpu, learnt_from(gpu)), "gpu_")
-    book.tell(findings.numbers(evaluate.table(gpu_attacked), gpu_names), "gpu_")
-    book.tell(findings.never(of_gpu, gpu_confidences), "gpu_")
-    book.tell(findings.leads(findings.by_level(of_gpu), gpu_names["strongest"]), "gpu_")
+book.tell({"gpu_line": gpu.plain()})
+gpu_confidences = gpu.about["parameters"]["confidences"]
+gpu_names = findings.places(gpu_confidences)
+of_gpu = committed(gpu)
+gpu_attacked = of_gpu[of_gpu["attack"] != "No attack"]
+glue("gpu_tab_1", table1(gpu_attacked, errors=True), display=True)
+glue("gpu_fig_4", figure4(of_gpu), display=True)
+book.tell(findings.levels_of_confidence(gpu_confidences), "gpu_")
+book.tell(findings.counted(of_gpu, learnt_from(gpu)), "gpu_")
+book.tell(findings.numbers(evaluate.table(gpu_attacked), gpu_names), "gpu_")
+book.tell(findings.never(of_gpu, gpu_confidences), "gpu_")
+book.tell(findings.leads(findings.by_level(of_gpu), gpu_names["strongest"]), "gpu_")
 
 # %% [markdown]
 # Every row takes the {glue:text}`gpu_n_images` photographs of the paper here; the paper's other rows and the added attacks are in {ref}`Table E1 <tab-1-large>` only. The GPU rounded factors of convolutions to TF32, as PyTorch lets it, in its attacks and in LPIPS and DISTS,

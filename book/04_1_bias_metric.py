@@ -257,17 +257,16 @@ book.tell(findings.other_network(records, other))
 
 # %% tags=["remove-output", "hide-input"]
 scale = book.at_scale("04_1_bias_metric")
-book.tell({"scale_line": scale.plain() if scale else "It has not been computed yet."})
-if scale is not None:
-    settings = scale.about["parameters"]
-    large = evaluate.load(scale.folder / "answers")
-    dealt = {key: settings[key] for key in ("strength", "gradient", "seed")}
-    large = large.join(experiment.dealt(large["id"].tolist(), **dealt), on="id")
-    large_result = fairness.accuracy_by_country(large)
-    large_fit = fairness.slope(large_result.kept)
-    glue("large_fig_5a", figure5.figure5a(large_result.kept, large_fit), display=True)
-    book.tell({key: settings[key] for key in ("n_images", "n_train", "size")}, prefix="large_")
-    book.tell(findings.tested(large, large_fit) | findings.learnt(large), prefix="large_")
+book.tell({"scale_line": scale.plain()})
+settings = scale.about["parameters"]
+large = evaluate.load(scale.folder / "answers")
+dealt = {key: settings[key] for key in ("strength", "gradient", "seed")}
+large = large.join(experiment.dealt(large["id"].tolist(), **dealt), on="id")
+large_result = fairness.accuracy_by_country(large)
+large_fit = fairness.slope(large_result.kept)
+glue("large_fig_5a", figure5.figure5a(large_result.kept, large_fit), display=True)
+book.tell({key: settings[key] for key in ("n_images", "n_train", "size")}, prefix="large_")
+book.tell(findings.tested(large, large_fit) | findings.learnt(large), prefix="large_")
 
 # %% [markdown]
 # The figures above show the run that the first line of this page names. This one always shows the **reference run at reduced settings**, as far as a processor without a GPU gets (profile `paper_cpu`): the paper's own photographs, at {glue:text}`large_size` × {glue:text}`large_size` pixels, and a ResNet-50 {cite:p}`he2016deep`, fine-tuned on {glue:text}`large_n_train` of them

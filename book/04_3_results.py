@@ -355,42 +355,40 @@ def clock(folder):
 
 
 scale, before = book.at_scale("04_3_results"), book.at_scale("04_1_bias_metric")
-book.tell({"scale_line": scale.plain() if scale else "It has not been computed yet."})
-if scale is not None and before is not None:
-    settings = scale.about["parameters"]
-    theirs = evaluate.load(before.folder / "answers").assign(replicate=0, diverged=False)
-    places = experiment.dealt(
-        theirs["id"].tolist(),
-        strength=settings["strength"],
-        gradient=settings["gradient"],
-        seed=settings["seed"],
-    )
-    theirs = theirs.join(places, on="id")
-    large_start = by_model(theirs).loc[0]
-    large_fit = fairness.slope(fairness.accuracy_by_country(theirs).kept)
-    folders = {name: scale.folder / f"models-{name.lower()}" for name in pools}
-    large = {
-        name: by_model(replicates.load(path).join(places, on="id"))
-        for name, path in folders.items()
-    }
-    large_betas = findings.slopes(large)
-    large_tests = fairness.compare(large_betas, "Ours")
-    glue("large_fig_5b", figure5b.figure5b(large, large_start["beta"]), display=True)
-    glue("large_tab_tests", figure5b.t_tests(large_tests), display=True)
-    glue("large_tab_accuracy", figure5b.by_income(large, large_start), display=True)
-    shown = ("n_images", "n_train", "size", "passes", "n_models", "cost", "perc_al_steps")
-    book.tell({key: settings[key] for key in shown}, prefix="large_")
-    book.tell(findings.f_test(large_fit), prefix="large_")
-    book.tell(findings.trained(large, large_start), prefix="large_")
-    book.tell(findings.t_tests(large_tests), prefix="large_")
-    book.tell(findings.t_tests(fairness.compare(large_betas.abs(), "Ours")), prefix="large_size_")
-    book.tell(findings.signs(large_betas, large_fit), prefix="large_")
-    book.tell(findings.conclusion(large_tests, large_fit, "there"), prefix="large_")
-    seconds = {
-        name: [clock(scale.folder / f"{what}-{name.lower()}") for what in ("robust", "models")]
-        for name in findings.ATTACKS
-    }
-    book.tell({"large_spent": findings.spent(seconds, settings["n_models"])})
+book.tell({"scale_line": scale.plain()})
+settings = scale.about["parameters"]
+theirs = evaluate.load(before.folder / "answers").assign(replicate=0, diverged=False)
+places = experiment.dealt(
+    theirs["id"].tolist(),
+    strength=settings["strength"],
+    gradient=settings["gradient"],
+    seed=settings["seed"],
+)
+theirs = theirs.join(places, on="id")
+large_start = by_model(theirs).loc[0]
+large_fit = fairness.slope(fairness.accuracy_by_country(theirs).kept)
+folders = {name: scale.folder / f"models-{name.lower()}" for name in pools}
+large = {
+    name: by_model(replicates.load(path).join(places, on="id")) for name, path in folders.items()
+}
+large_betas = findings.slopes(large)
+large_tests = fairness.compare(large_betas, "Ours")
+glue("large_fig_5b", figure5b.figure5b(large, large_start["beta"]), display=True)
+glue("large_tab_tests", figure5b.t_tests(large_tests), display=True)
+glue("large_tab_accuracy", figure5b.by_income(large, large_start), display=True)
+shown = ("n_images", "n_train", "size", "passes", "n_models", "cost", "perc_al_steps")
+book.tell({key: settings[key] for key in shown}, prefix="large_")
+book.tell(findings.f_test(large_fit), prefix="large_")
+book.tell(findings.trained(large, large_start), prefix="large_")
+book.tell(findings.t_tests(large_tests), prefix="large_")
+book.tell(findings.t_tests(fairness.compare(large_betas.abs(), "Ours")), prefix="large_size_")
+book.tell(findings.signs(large_betas, large_fit), prefix="large_")
+book.tell(findings.conclusion(large_tests, large_fit, "there"), prefix="large_")
+seconds = {
+    name: [clock(scale.folder / f"{what}-{name.lower()}") for what in ("robust", "models")]
+    for name in findings.ATTACKS
+}
+book.tell({"large_spent": findings.spent(seconds, settings["n_models"])})
 
 # %% [markdown]
 # The figures above show the run that the first line of this page names. Those below always show the **reference run at reduced settings**, as far as a processor without a GPU gets (profile `paper_cpu`): a ResNet-50 {cite:p}`he2016deep`, {glue:text}`large_n_train` of the paper's photographs to train on and the other {glue:text}`large_n_images` to test on, at {glue:text}`large_size` × {glue:text}`large_size` pixels,

@@ -151,22 +151,21 @@ book.tell(findings.favours(found, confidences=confidences), prefix="yours_")
 book.tell(findings.numbers(found, "line_9"), prefix="yours_")
 
 scale = book.at_scale("a2_readings")
-book.tell({"scale": scale.plain() if scale else "The paper's settings have not been run yet."})
-if scale is not None:
-    asked = scale.about["parameters"]
-    large = by_row(
-        evaluate.load(path.parent) for path in sorted(scale.folder.glob("*/provenance.json"))
-    )
-    found = findings.candidates(large, confidences=asked["confidences"], nptm=nptm)
-    glue("paper_tab_readings", readings(found), display=True)
-    book.tell(findings.favours(found, confidences=asked["confidences"]), prefix="paper_")
-    book.tell(findings.numbers(found, "line_9"), prefix="paper_")
-    book.tell(findings.numbers(found, "lpa"), prefix="paper_")
-    book.tell(findings.perc_al(found), prefix="paper_")
-    book.tell(findings.pgd(large["PGD (L2)"]), prefix="paper_")
-    book.tell(findings.ours(large, confidences=asked["confidences"]), prefix="paper_")
-    book.tell(findings.over(large["PGD (L2)"]))
-    book.tell({"paper_steps": asked["steps"]})
+book.tell({"scale": scale.plain()})
+asked = scale.about["parameters"]
+large = by_row(
+    evaluate.load(path.parent) for path in sorted(scale.folder.glob("*/provenance.json"))
+)
+found = findings.candidates(large, confidences=asked["confidences"], nptm=nptm)
+glue("paper_tab_readings", readings(found), display=True)
+book.tell(findings.favours(found, confidences=asked["confidences"]), prefix="paper_")
+book.tell(findings.numbers(found, "line_9"), prefix="paper_")
+book.tell(findings.numbers(found, "lpa"), prefix="paper_")
+book.tell(findings.perc_al(found), prefix="paper_")
+book.tell(findings.pgd(large["PGD (L2)"]), prefix="paper_")
+book.tell(findings.ours(large, confidences=asked["confidences"]), prefix="paper_")
+book.tell(findings.over(large["PGD (L2)"]))
+book.tell({"paper_steps": asked["steps"]})
 
 book.tell(findings.printed())
 sigma = inspect.signature(attacks.lpa).parameters["noise"].default  # what NPTM starts from

@@ -138,7 +138,7 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def at_scale(page: str, profiles: Sequence[str] = SCALES) -> Run | None:
+def at_scale(page: str, profiles: Sequence[str] = SCALES) -> Run:
     """Find the committed run of a page at the paper's settings.
 
     Parameters
@@ -151,15 +151,22 @@ def at_scale(page: str, profiles: Sequence[str] = SCALES) -> Run | None:
     Returns
     -------
     Run
-        Of the first profile that has one; None without any.
+        Of the first profile that has one.
+
+    Raises
+    ------
+    ValueError
+        None has one.
     """
     source = Project.holding(page).page(page)
     for profile in profiles:
-        folder = source.committed(profile)
-        if (folder / "provenance.json").is_file():
-            about = json.loads((folder / "provenance.json").read_text("utf-8"))
-            return Run(page, "reference", folder, about)
-    return None
+        file = source.committed(profile) / "provenance.json"
+        if file.is_file():
+            return Run(page, "reference", file.parent, json.loads(file.read_text("utf-8")))
+    raise ValueError(
+        f"{page}: no run at the profiles {', '.join(profiles)} is committed; compute one, and keep "
+        "it by `python -m humimp.book promote`"
+    )
 
 
 def _injected(inputs: Sequence[str]) -> list[str]:

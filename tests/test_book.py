@@ -924,13 +924,13 @@ def test_a_run_at_the_papers_settings_is_kept_beside_and_found_by_the_page(
     edit(project.book / "01_first.py", RECORDS, COMPUTING)
     page = Project(project.root).page("01_first")
     monkeypatch.chdir(project.root)
-    assert book.at_scale("01_first") is None
+    with pytest.raises(ValueError, match="01_first: no run at the profiles paper, paper_cpu is"):
+        book.at_scale("01_first")
     (project.book / "profiles" / "paper_cpu.yml").write_text("01_first: {n_images: 500}\n")
     runner.execute(page, {"n_images": 500}, show)
     assert book.promote(project, "paper_cpu", [], show) == [page.committed("paper_cpu")]
     assert not page.reference.exists()
     found = book.at_scale("01_first")
-    assert found is not None
     assert found.folder == project.root / "results" / "paper_cpu" / "01_first"
     assert found.line().startswith("**Reference run**: paper_cpu profile")
     runner.execute(page, {"n_images": 1000}, show)

@@ -333,7 +333,7 @@ def detected(
     at_own, at_typical = (table.set_index("covariance")["rate"] for table in (own, typical))
     size, other_size = own["beta"].iloc[0], typical["beta"].iloc[0]
     slope, error = bias
-    points = minus(DOUBLING * slope + 0.0)
+    points = minus(DOUBLING * slope)
     roughly = f"roughly {points} points,"
     told = (
         f"The bias that is planted here, {roughly}"

@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+#: From fewer images than this no standard error is estimated that could be trusted.
+FEWEST = 10
 #: Turns a slope, of accuracy (0 to 1) on log GDP, into percentage points per doubling of income.
 DOUBLING = 100 * math.log(2)
 
@@ -31,8 +33,15 @@ def stand_in(cost: str) -> str:
 
 
 def minus(value: float, digits: int = 2) -> str:
-    """Write a number with a true minus sign."""
-    return f"{value:.{digits}f}".replace("-", "−")
+    """Write a number with a true minus sign; what rounds to zero has none."""
+    text = f"{value:.{digits}f}"
+    return text.replace("-", "−" if text.strip("-0.") else "")
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """Write a change with its sign, also a plus; what rounds to zero has none."""
+    text = minus(value, digits)
+    return text if text.startswith("−") or not text.strip("0.") else f"+{text}"
 
 
 def probability(p: float) -> str:

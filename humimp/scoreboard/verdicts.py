@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from humimp.findings import words
+
 #: The four words, from the best to none.
 VERDICTS = ("reproduced", "close", "differs", "not testable here")
 REPRODUCED, CLOSE, DIFFERS, NOT_TESTABLE = VERDICTS
@@ -28,7 +30,7 @@ NEAR_POINTS = 2.0
 #: So many standard errors are needed to speak of a difference: 19 of 20 samples lie within.
 BEYOND = 2.0
 #: From fewer images than this no standard error is estimated that could be trusted.
-FEWEST = 10
+FEWEST = words.FEWEST
 #: A claim about training that holds in fewer geographies than this is close at best: fifty models
 #: from one deal of the images say nothing of another deal (page 4.3).
 GEOGRAPHIES = 2

@@ -35,6 +35,16 @@ def test_a_minus_is_no_hyphen():
     assert words.minus(1.235001) == "1.24"
     assert words.minus(-0.56789, 4) == "−0.5679"
     assert words.minus(-7.6, 0) == "−8"
+    assert words.minus(-0.004) == words.minus(-0.0) == "0.00"
+    assert words.minus(-0.4, 0) == "0"
+    assert words.minus(-10.0, 0) == "−10"
+
+
+def test_a_change_has_its_sign():
+    assert words.signed(-1.234) == "−1.23"
+    assert words.signed(0.5678, 3) == "+0.568"
+    assert words.signed(-0.004) == words.signed(0.004) == "0.00"
+    assert words.signed(10.0, 0) == "+10"
 
 
 @pytest.mark.parametrize(
