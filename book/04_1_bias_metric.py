@@ -191,6 +191,7 @@ def theta0():
         images,
         data.train,
         classifier=classifier,
+        strength=strength,
         epochs=epochs,
         learning_rate=first_rate,
         seed=seed,
@@ -402,6 +403,27 @@ book.tell({"f_again": again, "n_models": paper.N_MODELS})
 # the second test fits for no number at all. Forty-nine is what a *paired* test of 50 pairs has, so presumably model $j$ of one training was set against model $j$ of the other. The paper says neither that
 # the tests are paired nor what would make the pairs. Welch's test comes down to about 49 only if the slopes after one training spread some six times as widely as after the other.
 # At 98 degrees of freedom both probabilities would be smaller still, so the verdicts do not hang on it.
+
+# %% [markdown]
+# ## Your own model and countries
+#
+# The model is any function from images in $[0, 1]$ to logits. The images are listed in a table with the columns `path`, `label` (a class of ImageNet or its number; `classes=` names others) and `country` (codes, or English names). `geography.geode` and `geography.dollar_street` make such a table of the released metadata of GeoDE and of Dollar Street.
+#
+# ```python
+# from humimp import attacks, classifiers, datasets, evaluate, fairness
+# from humimp.figures import figure5a
+#
+# model = classifiers.load("mobilenet_v2")  # or your own, in evaluation mode
+# images = datasets.geo("my_photographs/manifest.csv", unknown="exclude")
+# answers = evaluate.run(attacks.no_attack, model, images[:3], out="my_answers")
+# countries = fairness.accuracy_by_country(answers.assign(country=images.countries))
+# line = fairness.slope(countries.kept)
+# print(countries.summary())
+# print(f"slope {line.beta:.4f}, F = {line.f:.2f}, p = {line.p:.4f}")
+# figure5a(countries.kept, line).savefig("my_figure_5a.png")
+# ```
+#
+# Images whose country is not known are left out and counted. Incomes are those of 2020; `fairness.accuracy_by_country(answers, geography.gdp(2010))` takes another year's.
 
 # %% [markdown]
 # ## What came out

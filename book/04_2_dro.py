@@ -65,7 +65,7 @@ here = book.start("04_2_dro")
 # Where the supremum is reached at a single $\mathbf{x}_i^*(\theta)$, and under regularity conditions, the gradient of $\phi_\lambda$ in $\theta$ is the ordinary gradient of the loss *at the attacked image* (Danskin's theorem, as {cite:t}`sinha2018certifiable` use it). So robust
 # training is training on attacks, made against the current model. The costly part is the attack: many gradient steps through the classifier and the ground cost for each image and each step of training.
 #
-# A hypothesis test needs many models. Fifty complete adversarial trainings would repeat that cost fifty times. The paper pays it once: one run of training produces attacks against a classifier that gets more robust as it goes (Algorithm 2), all of them are kept, and each of the fifty
+# A hypothesis test needs many models. Fifty complete adversarial trainings would repeat that cost fifty times. The paper pays it once: one run of training produces attacks against a classifier that is being trained on them (Algorithm 2), all of them are kept, and each of the fifty
 # models is then trained on samples from what was kept (Algorithm 3), which involves no attack at all. {cite:t}`volpi2018generalizing` also add attacked images to the training set in rounds; there each model makes its own.
 
 # %% [markdown]
@@ -132,6 +132,7 @@ theta0 = experiment.theta0(
     images,
     data.train,
     classifier=classifier,
+    strength=strength,
     epochs=epochs,
     learning_rate=first_rate,
     seed=seed,
@@ -174,7 +175,7 @@ book.tell(findings.pooled(pools["Ours"], counts))
 # :alt: "One training image and its attacks of each round, by attack"
 # :name: "fig-pool"
 #
-# **Figure E11.** One training image with **simulated geography** and what the pools hold of it: the last attack made from it in each round, by attack. The same image was drawn each time, since the drawing depends on the weights alone. Not in the paper.
+# **Figure E11.** One training image with **simulated geography** and what the pools hold of it: the last attack made from it in each round, by attack. The same image was drawn each time, since the drawing depends on the weights alone. Ground cost of ours: {glue:text}`cost`{glue:text}`why_cost`. Not in the paper.
 # ```
 
 # %% [markdown]

@@ -54,6 +54,7 @@ from humimp import book, dro, evaluate, experiment, fairness, paper, replicates,
 from humimp.attacks import no_attack
 from humimp.figures import figure5b
 from humimp.findings import income as findings
+from humimp.findings.words import DOUBLING
 
 here = book.start("04_3_results")
 
@@ -137,6 +138,7 @@ def dealt(deal, folder):
         images,
         own.train,
         classifier=classifier,
+        strength=strength,
         epochs=epochs,
         learning_rate=first_rate,
         seed=seed,
@@ -233,7 +235,7 @@ book.tell({"correlation": float(betas.corr().loc["PGD", "Ours"])})
 # :name: "tab-tests"
 #
 # **Table E14.** Ours against each other training: one-sided t-tests of $H_1$: the mean slope is smaller after training on our attacks (**simulated geography**). *Difference*: the other's mean slope minus ours, in percentage points of accuracy per doubling of income, with its 95 % confidence interval. *Effect*: the difference in standard deviations,
-# of the paired differences (Cohen's $d_z$) or of the slopes (Cohen's $d$). *Holm*: $p$ corrected for the three comparisons {cite:p}`holm1979simple`. In the paper: {glue:text}`paper_t`.
+# of the paired differences (Cohen's $d_z$) or of the slopes (Cohen's $d$). *Holm*: $p$ corrected for the three comparisons {cite:p}`holm1979simple`. In the paper: {glue:text}`paper_t`. Ground cost of ours: {glue:text}`cost`{glue:text}`stand_in`.
 # ```
 
 # %% [markdown]
@@ -255,14 +257,14 @@ book.tell(findings.pattern(models, start))
 # :alt: "Slope over accuracy of each model, and accuracy in each quarter of the countries"
 # :name: "fig-accuracy"
 #
-# **Figure E12.** What the paper does not show (**simulated geography**). Left: the slope of each model over its accuracy; star: $\theta_0$. Right: accuracy in each quarter of the countries by GDP per capita, means over the models with bars of one standard deviation.
+# **Figure E12.** What the paper does not show (**simulated geography**). Left: the slope of each model over its accuracy; star: $\theta_0$. Right: accuracy in each quarter of the countries by GDP per capita, means over the models with bars of one standard deviation. Ground cost of ours: {glue:text}`cost`{glue:text}`stand_in`.
 # ```
 
 # %% [markdown]
 # ```{glue:figure} tab_accuracy
 # :name: "tab-accuracy"
 #
-# **Table E15.** Accuracy in percent by quarter of the countries, with the images of a quarter pooled: mean ± standard deviation over the models (**simulated geography**). *The pattern's worth*: how many percentage points more are right of the images with the planted pattern than of those without.
+# **Table E15.** Accuracy in percent by quarter of the countries, with the images of a quarter pooled: mean ± standard deviation over the models (**simulated geography**). *The pattern's worth*: how many percentage points more are right of the images with the planted pattern than of those without. Ground cost of ours: {glue:text}`cost`{glue:text}`stand_in`.
 # ```
 
 # %% [markdown]
@@ -282,7 +284,7 @@ reach = 4 * (betas["PGD"] - betas["Ours"]).std() / np.sqrt(n_models)
 power = fairness.t_power(
     betas["Ours"], betas["PGD"], np.linspace(0, 1.5 * reach, 13), size=n_draws, seed=seed
 )
-power = power.assign(size=findings.POINTS * power["difference"])
+power = power.assign(size=DOUBLING * power["difference"])
 curves = {test: power[power["test"] == test] for test in ("paired", "unpaired")}
 
 # %% tags=["remove-output", "hide-input"]
@@ -297,7 +299,7 @@ book.tell(findings.power(curves, n_draws))
 # :name: "fig-t-power"
 #
 # **Figure E13.** How often the one-sided t-tests at the 5 % level find a difference between the mean slopes after PGD's and after our training, over its true size, given how the slopes of {ref}`Figure 5b <fig-5b>` scatter (**simulated geography**; {glue:text}`n_draws` samples, shades of two standard errors). Welch's test has
-# the unpaired one's $t$, both sides having as many models. Not in the paper.
+# the unpaired one's $t$, both sides having as many models. Ground cost of ours: {glue:text}`cost`{glue:text}`stand_in`. Not in the paper.
 # ```
 
 # %% [markdown]
@@ -335,7 +337,7 @@ book.tell(findings.across(compared, n_models))
 # ```{glue:figure} tab_deals
 # :name: "tab-deals"
 #
-# **Table E16.** Ours against PGD in {glue:text}`n_deals` **simulated geographies**: the slope of $\theta_0$ with the F-test's $p$, mean slopes after training, the difference in percentage points per doubling of income (PGD's minus ours) with the 95 % confidence interval of the paired t-test, and pairs left out because a model diverged. Geography {glue:text}`first_deal` is that of {ref}`Figure 5b <fig-5b>`. Not in the paper.
+# **Table E16.** Ours against PGD in {glue:text}`n_deals` **simulated geographies**: the slope of $\theta_0$ with the F-test's $p$, mean slopes after training, the difference in percentage points per doubling of income (PGD's minus ours) with the 95 % confidence interval of the paired t-test, and pairs left out because a model diverged. Geography {glue:text}`first_deal` is that of {ref}`Figure 5b <fig-5b>`. Ground cost of ours: {glue:text}`cost`{glue:text}`stand_in`. Not in the paper.
 # ```
 
 # %% [markdown]
@@ -404,13 +406,13 @@ book.tell({"large_spent": findings.spent(seconds, settings["n_models"])})
 # ```{glue:figure} large_tab_tests
 # :name: "tab-tests-large"
 #
-# **Table E17.** The t-tests of {ref}`Table E14 <tab-tests>` in the **reference run at reduced settings** of {ref}`Figure E14 <fig-5b-large>` (**simulated geography**): ours against each other training, differences in percentage points per doubling of income.
+# **Table E17.** The t-tests of {ref}`Table E14 <tab-tests>` in the **reference run at reduced settings** of {ref}`Figure E14 <fig-5b-large>` (**simulated geography**): ours against each other training, differences in percentage points per doubling of income. Ground cost of ours: {glue:text}`large_cost`, a stand-in for PieAPP.
 # ```
 #
 # ```{glue:figure} large_tab_accuracy
 # :name: "tab-accuracy-large"
 #
-# **Table E18.** Accuracy by quarter of the countries, as in {ref}`Table E15 <tab-accuracy>`, in the **reference run at reduced settings** of {ref}`Figure E14 <fig-5b-large>` (**simulated geography**).
+# **Table E18.** Accuracy by quarter of the countries, as in {ref}`Table E15 <tab-accuracy>`, in the **reference run at reduced settings** of {ref}`Figure E14 <fig-5b-large>` (**simulated geography**). Ground cost of ours: {glue:text}`large_cost`, a stand-in for PieAPP.
 # ```
 #
 # Here $\theta_0$ {glue:text}`large_had` ($\beta_0 =$ {glue:text}`large_beta0` with a standard error of {glue:text}`large_beta0_error`, F(1, {glue:text}`large_df0`) = {glue:text}`large_f0:.2f`, p {glue:text}`large_p0`), and {glue:text}`large_below`: {glue:text}`large_means`. {glue:text}`large_smallest`. {glue:text}`large_so`

@@ -222,4 +222,4 @@ book.tell({"cost": experiment.TITLES[cost], "stand_in": stand_in(cost)})
 # ## What came out
 #
 # The PGD row speaks for the text's "we truncate", in every step. Its $L_1$ and $L_2$ come out {glue:text}`over_l1:.0f` % and {glue:text}`over_l2:.0f` % larger than printed, its $L_\infty$ {glue:text}`over_linf:.0f` %. Of the conventions of LPIPS the numbers favour {glue:text}`paper_lpips`, of those of DISTS {glue:text}`paper_dists`. (Images handed over in $[0, 1]$ would make the paper's LPIPS another measure than the published one.) For the gradient of ours, they favour {glue:text}`paper_gradient` at $a = $ {glue:text}`paper_least_a` and {glue:text}`paper_gradient_most` at $a = $ {glue:text}`paper_most_a`. The t-tests were one-sided, and presumably paired. For $\Sigma$ and $P_i$ the text stands alone.
-# Where two readings are as near, this book follows the listing to the letter.
+# Where two readings are as near, this book follows the listing to the letter, except for Algorithms 2 and 3, whose weights are normalised and whose images come in batches ({doc}`4.2 <04_2_dro>`).

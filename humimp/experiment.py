@@ -158,6 +158,7 @@ def theta0(
     train: GeoDataset,
     *,
     classifier: str = "mobilenet_v2",
+    strength: int = 8,
     epochs: int = 20,
     learning_rate: float = 1e-3,
     seed: int = 0,
@@ -178,6 +179,8 @@ def theta0(
         The images to train on.
     classifier
         Of photographs, as for `humimp.classifiers.load`.
+    strength
+        Of the simulated geography; at 0 there is no pattern to learn.
     epochs
         How often each training image is seen.
     learning_rate
@@ -217,7 +220,7 @@ def theta0(
         model = classifiers.train(
             model, train.images, train.labels, epochs=epochs, shift=0, seed=seed
         )
-    elif bool(train.planted.any()):
+    elif strength and bool(train.planted.any()):
         pool = dro.clean(train.images, train.labels)
         passes = max(1, round(epochs / 4))  # the pool has each image four times
         model = dro.train(model, pool, learning_rate=learning_rate, passes=passes, seed=seed)

@@ -135,6 +135,8 @@ def test_a_classifier_of_photographs_is_tuned_only_where_something_is_planted(
     none = torch.zeros(6, dtype=torch.bool)
     real = geography.GeoDataset(shown, labels, ids, ["FRA"] * 6, none, geography.exclusions([], []))
     assert equal(theta0("m.csv", real, classifier="some"), load("some", "auto", fold=False))
+    faint = theta0("m.csv", real._replace(planted=~none), classifier="some", strength=0)
+    assert equal(faint, load("some", "auto", fold=False))
     tuned = theta0("m.csv", real._replace(planted=~none), classifier="some", epochs=8, seed=2)
     once = theta0("m.csv", real._replace(planted=~none), classifier="some", epochs=1, seed=2)
     pool = dro.clean(shown, labels)

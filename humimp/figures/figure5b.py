@@ -17,12 +17,11 @@ from humimp.color import mean_delta_e
 from humimp.distances import l2
 from humimp.dro import RobustDataset
 from humimp.figures import style
-from humimp.findings.words import minus, probability
+from humimp.findings.words import DOUBLING, minus, probability
 
 # Trainings that are not named like the attack of Table 1 that they go with.
 _NAMES = {"PGD": "PGD (L2)", "Ours": "Ours (a = 0)", "Fine-tuning": "No attack"}
 _BLACK = style.COLORS["black"]
-_DOUBLING = 100 * np.log(2)
 
 
 def figure5b(models: Mapping[str, pd.DataFrame], beta0: float) -> Figure:
@@ -62,7 +61,8 @@ def figure5b(models: Mapping[str, pd.DataFrame], beta0: float) -> Figure:
         axes.set_ylabel("slope β")
         axes.margins(y=0.08)
         points = axes.secondary_yaxis(
-            "right", functions=(lambda beta: _DOUBLING * beta, lambda each: each / _DOUBLING)
+            "right",
+            functions=(lambda beta: np.multiply(beta, DOUBLING), lambda y: np.divide(y, DOUBLING)),
         )
         points.set_ylabel("percentage points per doubling of income")
         points.spines["right"].set_visible(True)
@@ -183,7 +183,7 @@ def t_tests(table: pd.DataFrame) -> pd.DataFrame:
     """
     rows = {}
     for (other, test), (_, row) in zip(table.index.tolist(), table.iterrows(), strict=True):
-        ends = [f"{_DOUBLING * row[key]:.2f}" for key in ("difference", "low", "high")]
+        ends = [f"{DOUBLING * row[key]:.2f}" for key in ("difference", "low", "high")]
         left_out = f" ({row['excluded']:.0f} left out)" if row["excluded"] else ""
         rows[f"{other}, {test}"] = {
             "pairs": f"{row['pairs']:.0f}{left_out}",

@@ -12,12 +12,10 @@ import numpy as np
 import pandas as pd
 
 from humimp import classifiers, experiment, fairness, paper
-from humimp.findings.words import equals, minus, probability, several
+from humimp.findings.words import DOUBLING, equals, minus, probability, several
 
 Models = Mapping[str, pd.DataFrame]
 
-#: A slope times this is in percentage points per doubling of income.
-POINTS = 100 * float(np.log(2))
 #: The trainings on attacks, ours the last.
 ATTACKS = ("PGD", "PerC_AL", "Ours")
 _RIVALS = ATTACKS[:-1]
@@ -109,7 +107,7 @@ def t_tests(tests: pd.DataFrame) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     for name, row in tests.xs("paired", level="test").iterrows():
         for key in ("difference", "low", "high"):
-            facts[f"{key}_{name}"] = minus(POINTS * row[key])
+            facts[f"{key}_{name}"] = minus(DOUBLING * row[key])
         facts |= {f"t_{name}": minus(row["t"]), f"holm_{name}": equals(row["holm"])}
     return facts
 
@@ -147,7 +145,7 @@ def by_quarter(models: Models, start: "pd.Series[float]") -> dict[str, Any]:
     moved = means["Ours"] - start
     poor, rich = 100 * moved["quarter_1"], 100 * moved["quarter_4"]
     least, worst = means.loc["beta"].idxmin(), means.loc["accuracy"].idxmin()
-    together = f"The training that leaves the smallest mean slope, {least}, is"
+    together = f"The training that leaves the smallest mean slope, with its sign, {least}, is"
     if least == worst:
         together += " also the one that leaves the lowest accuracy"
     else:
@@ -155,7 +153,7 @@ def by_quarter(models: Models, start: "pd.Series[float]") -> dict[str, Any]:
     return {
         "poor_moved": _moved(poor),
         "rich_moved": _moved(rich),
-        "how": _how(moved["beta"], poor, rich),
+        "how": _how(start["beta"], means["Ours"]["beta"], poor, rich),
         "together": together,
     }
 
@@ -164,14 +162,15 @@ def _moved(points: float) -> str:
     return f"{'fallen' if points < 0 else 'risen'} by {abs(points):.1f} points"
 
 
-def _how(slope: float, poor: float, rich: float) -> str:
-    """Say how a slope came to change, from how it and the accuracies at both ends changed."""
+def _how(before: float, after: float, poor: float, rich: float) -> str:
+    """Say how a slope came to change, from how the accuracies at both ends changed."""
     untold = "so the slope of the line does not tell what happened to it"
-    if slope >= 0:
-        return "the slope does not fall, so there is no gain in fairness to explain"
+    if abs(after) >= abs(before):
+        turned = ", but turns" if before * after < 0 else ""
+        return f"the slope does not get smaller{turned}, so there is no gain in fairness to explain"
     if poor >= 0:
         return (
-            "the poorest quarter does not lose, and the slope falls: "
+            "the poorest quarter does not lose, and the slope gets smaller: "
             "that is what is meant by fairness"
         )
     if rich >= 0:
@@ -179,7 +178,7 @@ def _how(slope: float, poor: float, rich: float) -> str:
     if poor < rich:
         return f"both ends lose, the poorest quarter even more, {untold}"
     return (
-        "the slope falls, and both ends lose, the richest quarter more. "
+        "the slope gets smaller, and both ends lose, the richest quarter more. "
         "That is levelling down, and not what is meant by fairness"
     )
 
@@ -203,10 +202,11 @@ def pattern(models: Models, start: "pd.Series[float]") -> dict[str, Any]:
 
 def _relied(less: Sequence[str]) -> str:
     if not less:
-        return "No training on attacks makes"
+        return "In this geography no training on attacks makes"
     if len(less) == len(ATTACKS):
-        return "All three trainings on attacks make"
-    return f"Of the trainings on attacks, {several(less)} make{'s' if len(less) == 1 else ''}"
+        return "In this geography all three trainings on attacks make"
+    make = "makes" if len(less) == 1 else "make"
+    return f"In this geography, of the trainings on attacks, {several(less)} {make}"
 
 
 def _beside_pgd(less: Sequence[str], smaller: bool) -> tuple[str, str]:
@@ -276,7 +276,9 @@ def table_of_deals(compared: pd.DataFrame) -> pd.DataFrame:
     """Lay out `geographies` as text, differences in percentage points per doubling of income."""
     rows = {}
     for seed, row in compared.iterrows():
-        difference, low, high = (minus(POINTS * row[key]) for key in ("difference", "low", "high"))
+        difference, low, high = (
+            minus(DOUBLING * row[key]) for key in ("difference", "low", "high")
+        )
         rows[f"geography {seed}"] = {
             "slope, θ₀": f"{minus(row['beta0'], 4)} (p {equals(row['p0'])})",
             "slope, PGD": minus(row["PGD"], 4),
@@ -298,7 +300,7 @@ def across(compared: pd.DataFrame, n_models: int) -> dict[str, Any]:
     if n > 1:
         between = (
             "From one geography to another, the difference has a standard deviation of "
-            f"{POINTS * difference.std():.2f} points"
+            f"{DOUBLING * difference.std():.2f} points"
         )
     return {
         "n_deals": n,
@@ -308,7 +310,7 @@ def across(compared: pd.DataFrame, n_models: int) -> dict[str, Any]:
         "flatter_deals": int((compared["Ours"].abs() < compared["beta0"].abs()).sum()),
         "across": _across(lower, higher, n, n_models),
         "between": between,
-        "within": POINTS * float(((compared["high"] - compared["low"]) / 2).mean()),
+        "within": DOUBLING * float(((compared["high"] - compared["low"]) / 2).mean()),
     }
 
 

@@ -126,8 +126,9 @@ def prices(lam: float) -> dict[str, float]:
 
 
 def thousandfold(records: pd.DataFrame) -> pd.DataFrame:
-    """Give the ground cost times 1000, under a heading that says so."""
-    shown = records.assign(cost=1000 * records["cost"])
+    """Give the ground cost times 1000, under a heading that says so, and prices as λ."""
+    rows = records["attack"].str.replace("lam = ", "λ = ")
+    shown = records.assign(attack=rows, cost=1000 * records["cost"])
     return shown.rename(columns={"cost": "c₀ (×1000)"})
 
 

@@ -174,10 +174,14 @@ def test_kinds_of_test_agree_if_no_rivals_verdict_depends_on_them(pgd, perc, agr
     )
 
 
+GAIN = "so there is no gain in fairness to explain"
 UNTOLD = "so the slope of the line does not tell what happened to it"
-FAIR = "the poorest quarter does not lose, and the slope falls: that is what is meant by fairness"
+FAIR = (
+    "the poorest quarter does not lose, and the slope gets smaller: "
+    "that is what is meant by fairness"
+)
 DOWN = (
-    "the slope falls, and both ends lose, the richest quarter more. "
+    "the slope gets smaller, and both ends lose, the richest quarter more. "
     "That is levelling down, and not what is meant by fairness"
 )
 
@@ -185,7 +189,9 @@ DOWN = (
 @pytest.mark.parametrize(
     ("beta", "poor", "rich", "how"),
     [
-        (0.25, 0.4, 0.5, "the slope does not fall, so there is no gain in fairness to explain"),
+        (0.25, 0.4, 0.5, f"the slope does not get smaller, {GAIN}"),
+        (-0.25, 0.55, 0.5, f"the slope does not get smaller, but turns, {GAIN}"),
+        (-0.2, 0.55, 0.5, FAIR),
         (0.2, 0.5, 0.6, FAIR),
         (0.2, 0.55, 0.8, FAIR),
         (0.2, 0.4, 0.75, f"the poorest quarter loses while the richest does not, {UNTOLD}"),
@@ -209,12 +215,12 @@ def test_how_both_ends_moved():
 def test_the_smallest_slope_and_the_lowest_accuracy():
     after = models(beta={"PGD": [-0.5, 0.1, 0.1]}, accuracy={"PGD": 0.5, "Ours": [0.6, 0.6, 0.15]})
     assert income.by_quarter(after, start())["together"] == (
-        "The training that leaves the smallest mean slope, PGD, "
+        "The training that leaves the smallest mean slope, with its sign, PGD, "
         "is not the one that leaves the lowest accuracy, Ours"
     )
     after["PGD"]["accuracy"] = 0.4
     assert income.by_quarter(after, start())["together"] == (
-        "The training that leaves the smallest mean slope, PGD, "
+        "The training that leaves the smallest mean slope, with its sign, PGD, "
         "is also the one that leaves the lowest accuracy"
     )
 
@@ -228,11 +234,14 @@ def worths(pgd=0.08, perc=0.08, ours=0.08, spread=0.001):
 @pytest.mark.parametrize(
     ("worth", "relied"),
     [
-        ({}, "No training on attacks makes"),
-        ({"pgd": 0.076}, "No training on attacks makes"),
-        ({"pgd": 0.074}, "Of the trainings on attacks, PGD makes"),
-        ({"perc": -0.2, "ours": 0}, "Of the trainings on attacks, PerC_AL and Ours make"),
-        ({"pgd": 0, "perc": 0, "ours": 0}, "All three trainings on attacks make"),
+        ({}, "In this geography no training on attacks makes"),
+        ({"pgd": 0.076}, "In this geography no training on attacks makes"),
+        ({"pgd": 0.074}, "In this geography, of the trainings on attacks, PGD makes"),
+        (
+            {"perc": -0.2, "ours": 0},
+            "In this geography, of the trainings on attacks, PerC_AL and Ours make",
+        ),
+        ({"pgd": 0, "perc": 0, "ours": 0}, "In this geography all three trainings on attacks make"),
     ],
 )
 def test_which_trainings_make_the_pattern_worth_less_by_half_a_point(worth, relied):

@@ -147,10 +147,12 @@ def test_rows_are_named_by_their_prices():
 
 
 def test_the_ground_cost_is_shown_a_thousandfold():
-    given = pd.DataFrame({"l2": [1.0], "cost": [0.25], "forwards": [2]})
-    expected = pd.DataFrame({"l2": [1.0], "c₀ (×1000)": [250.0], "forwards": [2]})
+    given = pd.DataFrame({"attack": ["lam = 2", "DDN"], "cost": [0.25, 1.0], "forwards": [2, 3]})
+    expected = pd.DataFrame(
+        {"attack": ["λ = 2", "DDN"], "c₀ (×1000)": [250.0, 1000.0], "forwards": [2, 3]}
+    )
     pd.testing.assert_frame_equal(findings.thousandfold(given), expected)
-    assert list(given) == ["l2", "cost", "forwards"]
+    assert list(given) == ["attack", "cost", "forwards"]
 
 
 def test_costs_are_means_over_successes_at_each_price():
