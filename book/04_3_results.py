@@ -224,7 +224,7 @@ book.tell({"correlation": float(betas.corr().loc["PGD", "Ours"])})
 # :alt: "Box plots of the slopes of the models of each training"
 # :name: "fig-5b"
 #
-# **Figure 5b.** The slopes of {glue:text}`n_models` models for each training, on {glue:text}`what_images` with a **simulated geography**; a point per model, boxes of the middle half. Dashed: $\beta_0 =$ {glue:text}`beta0` of $\theta_0$. Ground cost of ours: {glue:text}`cost`{glue:text}`stand_in`. {glue:text}`diverged`
+# **Figure 5b.** The slopes of {glue:text}`n_models` models for each training, on {glue:text}`what_images` with a **simulated geography**; a point per model; boxes hold the middle half, with a line at the median, and whiskers reach the last slope within one and a half boxes. Right axis: points of accuracy per doubling of income. Dashed: $\beta_0 =$ {glue:text}`beta0` of $\theta_0$. Ground cost of ours: {glue:text}`cost`{glue:text}`stand_in`. {glue:text}`diverged`
 # The paper, with ResNet-50, photographs and real countries: {glue:text}`paper_t`; its conclusion, that the slopes are smallest after training on its attack, {glue:text}`holds`, by paired t-tests with Holm's correction.
 # ```
 

@@ -119,7 +119,7 @@ glue("fig_growth", pieapp_small.growth(tables["levels"], tables["near_zero"]), d
 # :name: "fig-growth"
 #
 # **Figure E16.** Left: the error of PieAPP-small against the strength of the kinds of distortion that were held out, median of ten photographs held out. Right: the error of a part $t$ of a distortion, $x + t\,(y - x)$, relative to the error of the whole, over all distortions of the same photographs; the dotted line is
-# proportional growth. Both axes on the right are logarithmic.
+# proportional growth. All axes but that of the level are logarithmic.
 # ```
 
 # %% [markdown]
