@@ -149,12 +149,18 @@ book.tell(findings.without_truncation(read))
 # The ground costs 1 − SSIM, 1 − HaarPSI and PieAPP-small are zero at the original and nowhere smaller, so the gradient that Algorithm 1 gets there is zero: **the first step does not see the cost at all**, whatever $\lambda$. (PieAPP-small has a kink at the original, made by its ReLUs, and automatic differentiation takes the slope 0 there.) With $a = 0$, $N = 1$ is enough for {glue:text}`one_step:.0f` % of the images. Only later steps weigh the cost against the loss, and the weight
 # depends on the scale of both. At $a = $ {glue:text}`confidence`, where more steps are taken, the table turns $\lambda$ up and down.
 
+
 # %% tags=["nbval-ignore-output"]
+def prices(lam):
+    """Name the rows of the table of prices, each with its price."""
+    return {f"lam = {times * lam:g}": times * lam for times in (0.0, 1, 100, 10_000)}
+
+
 firm = ours | {"confidence": confidence}
 judged = norms | {"cost": price}
 priced = pd.concat(
     evaluated(name, attacks.imperceptible, firm | {"lam": value}, measures=judged)
-    for name, value in findings.prices(lam).items()
+    for name, value in prices(lam).items()
 )
 single = evaluated("One step", attacks.imperceptible, ours | {"confidence": 0.0, "steps": 1})
 
@@ -191,7 +197,7 @@ scale = book.at_scale("03_2_1_rounding")
 book.tell({"scale_line": scale.plain()})
 asked = scale.about["parameters"]
 large_read = pd.concat(evaluate.load(scale.row(name)) for name in readings)
-large_priced = pd.concat(evaluate.load(scale.row(name)) for name in findings.prices(asked["lam"]))
+large_priced = pd.concat(evaluate.load(scale.row(name)) for name in prices(asked["lam"]))
 shown = findings.with_steps(large_read, min(asked["steps"], FEW))
 glue("large_tab_readings", table1(shown, printed={}, bold=False), display=True)
 shown = findings.thousandfold(large_priced)

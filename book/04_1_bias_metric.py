@@ -162,7 +162,9 @@ squares = max(1, 168 // plain.shape[-1])
 glue("fig_pattern", enlarged(examples, zoom=squares), display=True)
 book.tell({"squares": squares, "amplify": amplify, "n_faint": len(shown), "n_images": n_images})
 book.tell({"strength": strength, "gradient": gradient})
-book.tell(findings.named(images, classifier=classifier, n_train=n_train, zoom=zoom))
+book.tell(
+    findings.named(images, classifier=classifier, strength=strength, n_train=n_train, zoom=zoom)
+)
 book.tell(findings.geography(places, strength=strength, gradient=gradient))
 book.tell(findings.faintness(**faint))
 

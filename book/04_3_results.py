@@ -54,7 +54,7 @@ from humimp import book, dro, evaluate, experiment, fairness, paper, replicates,
 from humimp.attacks import no_attack
 from humimp.figures import figure5b
 from humimp.findings import income as findings
-from humimp.findings.words import DOUBLING
+from humimp.findings.words import DOUBLING, minus
 
 here = book.start("04_3_results")
 
@@ -217,7 +217,7 @@ book.tell(findings.f_test(fit))
 book.tell(findings.trained(models, start))
 book.tell(findings.t_tests(tests))
 book.tell(findings.conclusion(tests, fit, "on this run"))
-book.tell({"correlation": float(betas.corr().loc["PGD", "Ours"])})
+book.tell({"correlation": minus(betas.corr().loc["PGD", "Ours"])})
 
 # %% [markdown]
 # ```{glue:figure} fig_5b
@@ -239,7 +239,7 @@ book.tell({"correlation": float(betas.corr().loc["PGD", "Ours"])})
 # ```
 
 # %% [markdown]
-# {glue:text}`agree` The correlation of the slopes of PGD's and our models with the same seed is {glue:text}`correlation:.2f`. The larger it is, the more there is to gain from testing in pairs.
+# {glue:text}`agree` The correlation of the slopes of PGD's and our models with the same seed is {glue:text}`correlation`. The larger it is, the more there is to gain from testing in pairs.
 
 # %% [markdown]
 # ## Lower slope, or lower accuracy?
@@ -271,8 +271,8 @@ book.tell(findings.pattern(models, start))
 # {glue:text}`together` ({glue:text}`accuracy_Ours:.1f` % after training on our attacks, {glue:text}`accuracy_PGD:.1f` % on PGD's, {glue:text}`accuracy_PerC_AL:.1f` % on PerC_AL's; $\theta_0$: {glue:text}`accuracy_0:.1f` %, fine-tuned: {glue:text}`accuracy_Fine-tuning:.1f` %).
 # With our attack, accuracy in the poorest quarter has {glue:text}`poor_moved`, from {glue:text}`poor_0:.1f` % to {glue:text}`poor_Ours:.1f` %, and in the richest it has {glue:text}`rich_moved`, from {glue:text}`rich_0:.1f` % to {glue:text}`rich_Ours:.1f` %, in this geography: {glue:text}`how`.
 #
-# Since the cause is planted, one can also ask directly whether training removed it. The pattern was worth {glue:text}`pattern_0:.1f` ± {glue:text}`pattern_0_error:.1f` percentage points to $\theta_0$ (± a standard error, since this compares different images). {glue:text}`relied`: {glue:text}`pattern_Ours:.1f` points after training on our attacks, {glue:text}`pattern_PGD:.1f` on PGD's, {glue:text}`pattern_PerC_AL:.1f` on PerC_AL's,
-# and {glue:text}`pattern_Fine-tuning:.1f` after plain fine-tuning. Compared in pairs, PGD's minus ours lies between {glue:text}`pattern_low` and {glue:text}`pattern_high` points (95 %; t = {glue:text}`pattern_t`, one-sided p {glue:text}`pattern_p`). So {glue:text}`pattern_verdict`.
+# Since the cause is planted, one can also ask directly whether training removed it. The pattern was worth {glue:text}`pattern_0` ± {glue:text}`pattern_0_error:.1f` percentage points to $\theta_0$ (± a standard error, since this compares different images). {glue:text}`relied`: {glue:text}`pattern_Ours` points after training on our attacks, {glue:text}`pattern_PGD` on PGD's, {glue:text}`pattern_PerC_AL` on PerC_AL's,
+# and {glue:text}`pattern_Fine-tuning` after plain fine-tuning. Compared in pairs, PGD's minus ours lies between {glue:text}`pattern_low` and {glue:text}`pattern_high` points (95 %; t = {glue:text}`pattern_t`, one-sided p {glue:text}`pattern_p`). So {glue:text}`pattern_verdict`.
 
 # %% [markdown]
 # ## Are the t-tests to be trusted?
@@ -303,7 +303,7 @@ book.tell(findings.power(curves, n_draws))
 # ```
 
 # %% [markdown]
-# Where there is no difference, the paired test rejects in {glue:text}`level_paired:.1f` % of the samples, {glue:text}`kept_paired`, and the unpaired in {glue:text}`level_unpaired:.1f` %, {glue:text}`kept_unpaired`. The paired test relies on differences that are roughly normal; the unpaired one takes the slopes of a pair for independent, and they are correlated ({glue:text}`correlation:.2f`). With {glue:text}`n_models` models a side, the paired test finds a difference of {glue:text}`needed` per doubling of income in four of five cases. So {glue:text}`n_models` models make small differences
+# Where there is no difference, the paired test rejects in {glue:text}`level_paired:.1f` % of the samples, {glue:text}`kept_paired`, and the unpaired in {glue:text}`level_unpaired:.1f` %, {glue:text}`kept_unpaired`. The paired test relies on differences that are roughly normal; the unpaired one takes the slopes of a pair for independent, and they are correlated ({glue:text}`correlation`). With {glue:text}`n_models` models a side, the paired test finds a difference of {glue:text}`needed` per doubling of income in four of five cases. So {glue:text}`n_models` models make small differences
 # significant. But what varies between them is only the drawing from one adversarial data set, and they are tested on one test set. The tests hold for repeated training on *that* data set. They do not say what another sample of images, or another run of Algorithm 2, would give; the authors name this limit themselves.
 
 # %% [markdown]
@@ -351,11 +351,6 @@ book.tell(findings.across(compared, n_models))
 # %% tags=["remove-output", "hide-input"]
 
 
-def clock(folder):
-    """Add up the seconds that were spent on what is in a folder."""
-    return sum(session["wall_seconds"] for session in runs.read(folder)["sessions"])
-
-
 scale, before = book.at_scale("04_3_results"), book.at_scale("04_1_bias_metric")
 book.tell({"scale_line": scale.plain()})
 settings = scale.about["parameters"]
@@ -387,7 +382,10 @@ book.tell(findings.t_tests(fairness.compare(large_betas.abs(), "Ours")), prefix=
 book.tell(findings.signs(large_betas, large_fit), prefix="large_")
 book.tell(findings.conclusion(large_tests, large_fit, "there"), prefix="large_")
 seconds = {
-    name: [clock(scale.folder / f"{what}-{name.lower()}") for what in ("robust", "models")]
+    name: [
+        runs.seconds(runs.read(scale.folder / f"{what}-{name.lower()}"))
+        for what in ("robust", "models")
+    ]
     for name in findings.ATTACKS
 }
 book.tell({"large_spent": findings.spent(seconds, settings["n_models"])})

@@ -164,8 +164,8 @@ def at_scale(page: str, profiles: Sequence[str] = SCALES) -> Run:
         if file.is_file():
             return Run(page, "reference", file.parent, json.loads(file.read_text("utf-8")))
     raise ValueError(
-        f"{page}: no run at the profiles {', '.join(profiles)} is committed; compute one, and keep "
-        "it by `python -m humimp.book promote`"
+        f"{page}: no run at the profiles {', '.join(profiles)} is among the committed results; "
+        "bring them back with `git checkout -- results`"
     )
 
 

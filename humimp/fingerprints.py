@@ -65,8 +65,8 @@ def describe(thing: Any, *, forms: bool = False) -> Any:
 
 def forms(thing: Any) -> str:
     """Return the SHA-256 of what `describe` says with the forms of modules, in hexadecimal."""
-    described = json.dumps(describe(thing, forms=True), sort_keys=True)
-    return hashlib.sha256(described.encode()).hexdigest()
+    described = json.loads(json.dumps(describe(thing, forms=True)), parse_int=float)  # 1 is 1.0
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
 def is_fingerprinted(description: Any) -> bool:

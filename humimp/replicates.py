@@ -114,7 +114,7 @@ def run(
         todo = [group for group in groups if not all(seed in parts for seed in group)]
         session = runs.Session(
             folder, known, settings, inputs, ("models", "parts"),
-            **dict(about or {}), before=before, seeds=seeds, replicates=0,
+            **dict(about or {}), before=before, replicates=0,
         )  # fmt: skip
         kept, made = len(seeds) - sum(map(len, todo)), 0
         each = _each(train, todo, executor)
@@ -126,6 +126,7 @@ def run(
                         made += 1
                     shown.update()
                 session.note(replicates=made)
+        session.note(seeds=seeds)  # which are there now
         session.complete()
     return _joined(parts, seeds)
 
@@ -146,7 +147,8 @@ def load(out: str | os.PathLike[str]) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If there is nothing or something else, the work is not complete, or files are damaged.
+        If there is nothing or something else, the work is not complete, a replicate that was there
+        is lost, or files are damaged.
     """
     folder = Path(out)
     diary = runs.read(folder)
@@ -155,7 +157,8 @@ def load(out: str | os.PathLike[str]) -> pd.DataFrame:
     seeds = {int(path.stem) for path in (folder / "parts").glob("[0-9]*.parquet")}
     if diary is None or not seeds:
         raise ValueError(f"{folder}: no replicates here; train them first")
-    lost = sorted(set(diary["sessions"][-1].get("seeds", [])) - seeds)
+    noted = {seed for one in diary["sessions"] for seed in one.get("seeds", [])}
+    lost = sorted(noted - seeds)
     if diary["state"] != "complete" or lost:
         missing = f", of seeds {checks.few(lost)} none" if lost else ""
         raise ValueError(

@@ -218,6 +218,11 @@ def compare(known: Any, asked: Any, out: Path) -> None:
         )
 
 
+def seconds(diary: Mapping[str, Any]) -> float:
+    """Add up how long the sessions of a diary took."""
+    return float(sum(session["wall_seconds"] for session in diary["sessions"]))
+
+
 def comparable(asked: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out the fingerprints that an older diary, whose ``known`` ones are given, lacks."""
     return {key: value for key, value in asked.items() if key in known or key not in LATER}

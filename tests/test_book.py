@@ -924,7 +924,7 @@ def test_a_run_at_the_papers_settings_is_kept_beside_and_found_by_the_page(
     edit(project.book / "01_first.py", RECORDS, COMPUTING)
     page = Project(project.root).page("01_first")
     monkeypatch.chdir(project.root)
-    with pytest.raises(ValueError, match="01_first: no run at the profiles paper, paper_cpu is"):
+    with pytest.raises(ValueError, match="profiles paper, paper_cpu is among"):
         book.at_scale("01_first")
     (project.book / "profiles" / "paper_cpu.yml").write_text("01_first: {n_images: 500}\n")
     runner.execute(page, {"n_images": 500}, show)
@@ -993,3 +993,21 @@ def test_outside_of_the_project_a_command_says_where_to_run_it(
 def test_the_notebooks_command_converts_all_pages(project):
     assert book.main(["notebooks"]) == 0
     assert len(list(project.book.glob("*.ipynb"))) == 3
+
+
+# ------------------------------------------------------------------------- what pages say
+
+
+def test_a_row_of_a_table_has_a_folder_and_facts_get_their_names(tmp_path, monkeypatch):
+    run = book.Run("01_first", "yours", tmp_path, {})
+    assert run.row("NPTM (LPA)") == tmp_path / "nptm-lpa"
+    told = {}
+
+    def glue(name, value, display=True):
+        assert not display
+        told[name] = value
+
+    monkeypatch.setattr("myst_nb.glue", glue)
+    book.tell({"a": 1, "b": "two"})
+    book.tell({"a": 3}, prefix="large_")
+    assert told == {"a": 1, "b": "two", "large_a": 3}

@@ -563,3 +563,22 @@ def test_without_a_size_files_must_have_one_shape(tmp_path):
     message = r"b.png has 14 × 14 pixels, .*a.png has 12 × 12: give a size to resize them"
     with pytest.raises(ValueError, match=message):
         datasets.folder(tmp_path, None)
+
+
+def test_sets_of_photographs_are_loaded_by_name(monkeypatch):
+    whole = datasets.load("photographs", 5, size=32)
+    assert same(whole, datasets.photographs(5, 32))
+    for drawn in (0, 5, 9):
+        assert same(datasets.load("photographs", 5, size=32, drawn=drawn), whole)
+    assert same(datasets.load("photographs", 5, size=32, drawn=3), datasets.sample(whole, 3))
+    monkeypatch.setattr(datasets, "imagenet1000", lambda n, size: (n, size))
+    assert datasets.load("imagenet1000", 7, size=64) == (7, 64)
+    with pytest.raises(ValueError, match="name: expected one of 'photographs', 'imagenet1000'"):
+        datasets.load("digits", 5, size=32)
+    with pytest.raises(ValueError, match="drawn"):
+        datasets.load("photographs", 5, size=32, drawn=-1)
+
+
+def same(one, other):
+    tensors = torch.equal(one.images, other.images) and torch.equal(one.labels, other.labels)
+    return tensors and one.ids == other.ids

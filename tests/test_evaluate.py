@@ -587,14 +587,15 @@ def test_a_diary_without_a_form_is_accepted_and_stays_without(
     begin = evaluated if complete else interrupted
     begin(tmp_path / "module", model=Scaled())
     begin(tmp_path / "function", model=holding(Linear()))
-    without(tmp_path / "module", "model_form_sha256")
-    without(tmp_path / "function", "model")
+    later = ("measures_form_sha256", "plan_form_sha256", "dtype")
+    without(tmp_path / "module", "model_form_sha256", *later)
+    without(tmp_path / "function", "model", *later)
     evaluated(tmp_path / "module", model=Scaled(std=0.25))
     evaluated(tmp_path / "function", model=holding(Linear()))
     for name, absent in (("module", "model_form_sha256"), ("function", "model")):
         diary = json.loads((tmp_path / name / "provenance.json").read_text())
         assert diary["state"] == "complete"
-        assert absent not in diary["inputs"]
+        assert not {absent, *later} & set(diary["inputs"])
 
 
 def beside(network: nn.Module) -> Any:
@@ -725,6 +726,8 @@ def test_numpys_settings_are_the_plain_ones(tmp_path: Path) -> None:
         "batch_size": np.int64(2), "seed": np.int32(3), "options": {"by": np.float64(0.5)},
     }  # fmt: skip
     pd.testing.assert_frame_equal(plain, evaluated(tmp_path, **numpys))
+    whole = evaluated(tmp_path / "whole", options={"by": 1})
+    pd.testing.assert_frame_equal(whole, evaluated(tmp_path / "whole", options={"by": 1.0}))
     pd.testing.assert_frame_equal(plain, evaluated(tmp_path / "other", **numpys))
     with pytest.raises(ValueError, match=r"options\.by: 0\.5 in the folder, 0\.25 now"):
         evaluated(tmp_path, seed=3, options={"by": np.float32(0.25)})

@@ -188,7 +188,7 @@ def test_descriptions_do_not_depend_on_the_process() -> None:
     script = (
         "from humimp import fingerprints; import json;"
         "f = lambda x: x in {'a', 'b', 'c', 'd'} and (lambda: x);"
-        "print(json.dumps(fingerprints.describe([f, set('abcd')])))"
+        "print(json.dumps(fingerprints.describe([f, set('abcd')])), fingerprints.forms([f]))"
     )
     found = {
         subprocess.run(
@@ -275,6 +275,17 @@ def test_the_form_tells_normalisations_and_architectures_apart() -> None:
     described = [fingerprints.describe(Holding(one), forms=True) for one in [made(), *others]]
     assert len(set(map(json.dumps, described))) == 4
     assert fingerprints.describe(Holding(made())) == fingerprints.describe(Holding(others[0]))
+
+
+def test_forms_tell_networks_inside_things_apart_and_not_how_a_number_is_written() -> None:
+    def held(mean: float) -> Any:
+        network = classifiers.Normalized(nn.Flatten(), mean=(mean,) * 3, std=(1.0,) * 3)
+        return {"measure": partial(Cost, window=network), "lam": 1}
+
+    assert fingerprints.forms(held(0.5)) == fingerprints.forms(held(0.5))
+    assert fingerprints.forms(held(0.5)) != fingerprints.forms(held(0.25))
+    assert fingerprints.forms({"lam": 1, "k": [0]}) == fingerprints.forms({"k": [0.0], "lam": 1.0})
+    assert fingerprints.forms({"lam": 1}) != fingerprints.forms({"lam": 2})
 
 
 def test_the_form_does_not_depend_on_where_things_lie_in_memory() -> None:

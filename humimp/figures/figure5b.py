@@ -183,13 +183,13 @@ def t_tests(table: pd.DataFrame) -> pd.DataFrame:
     """
     rows = {}
     for (other, test), (_, row) in zip(table.index.tolist(), table.iterrows(), strict=True):
-        ends = [f"{DOUBLING * row[key]:.2f}" for key in ("difference", "low", "high")]
+        ends = [minus(DOUBLING * row[key]) for key in ("difference", "low", "high")]
         left_out = f" ({row['excluded']:.0f} left out)" if row["excluded"] else ""
         rows[f"{other}, {test}"] = {
             "pairs": f"{row['pairs']:.0f}{left_out}",
-            "difference": f"{ends[0]} ({ends[1]} to {ends[2]})".replace("-", "−"),
-            "effect": f"{row['effect']:.2f}".replace("-", "−"),
-            "t": f"{row['t']:.2f}".replace("-", "−"),
+            "difference": f"{ends[0]} ({ends[1]} to {ends[2]})",
+            "effect": minus(row["effect"]),
+            "t": minus(row["t"]),
             "df": f"{row['df']:.1f}".removesuffix(".0"),
             "p": probability(row["p"]),
             "Holm": probability(row["holm"]),

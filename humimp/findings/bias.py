@@ -7,17 +7,21 @@ import numpy as np
 import pandas as pd
 
 from humimp import experiment, fairness, paper
+from humimp.classifiers import TITLES
+from humimp.findings.income import worth as worths
 from humimp.findings.words import DOUBLING, minus
 
 _OWN = "with simulated countries of their own"
 
 
-def named(images: str, *, classifier: str, n_train: int, zoom: int) -> dict[str, str]:
+def named(
+    images: str, *, classifier: str, strength: int, n_train: int, zoom: int
+) -> dict[str, str]:
     """Name the images and θ₀.
 
     Parameters
     ----------
-    images, classifier
+    images, classifier, strength
         As for `humimp.experiment.by_country` and `humimp.experiment.theta0`.
     n_train
         How many images θ₀ was trained on.
@@ -27,7 +31,9 @@ def named(images: str, *, classifier: str, n_train: int, zoom: int) -> dict[str,
     if images != experiment.DIGITS:
         return {
             "what_images": "photographs of ImageNet",
-            "what_classifier": f"{classifier}, fine-tuned on {n_train} photographs {_OWN}",
+            "what_classifier": f"{TITLES[classifier]}, fine-tuned on {n_train} photographs {_OWN}"
+            if strength
+            else f"{TITLES[classifier]}, as it was pretrained",
             "zoomed": "",
             "flat": "",
         }
@@ -103,10 +109,8 @@ def worth(records: pd.DataFrame) -> tuple[float, float]:
     tuple of float
         The difference of the shares (−1 to 1) and its standard error.
     """
-    given = records.groupby("planted")["correct"]
-    share = given.mean()
-    error = np.sqrt((share * (1 - share) / given.size()).sum())
-    return float(share[True] - share[False]), float(error)
+    row: Any = worths(records.assign(replicate=0, diverged=False)).loc[0]
+    return float(row["worth"]), float(row["worth_error"])
 
 
 def planned(records: pd.DataFrame, places: pd.DataFrame, *, gradient: float) -> tuple[float, float]:

@@ -1,8 +1,8 @@
 """Page 3.2.2: how near the 8-bit aware attack comes, what judging it adds, how fragile it is.
 
-Records are of any attacks (``pandas.concat``), with the measures ``l2``, ``lpips`` and ``dists``;
-"8-bit aware" and "Ours (a = 0)", the paper's reading, are among them. LPIPS and DISTS are told
-times 1000.
+Records are of any attacks (``pandas.concat``), with the measures ``l1``, ``l2``, ``lpips`` and
+``dists``; "8-bit aware" and "Ours (a = 0)", the paper's reading, are among them. LPIPS and DISTS
+are told times 1000.
 """
 
 from typing import Any
@@ -132,7 +132,7 @@ def judged(records: pd.DataFrame, cost: str) -> dict[str, Any]:
     won = records[records["success"]]
     facts: dict[str, Any] = {}
     gained = []
-    for column, title in {"lpips": "LPIPS", "dists": "DISTS", "cost": cost}.items():
+    for column in ("lpips", "dists", "cost"):
         by = 1000 * won.pivot(index="id", columns="attack", values=column)
         pairs: Any = by.reindex(columns=[_AWARE, name]).dropna()
         change = pairs[name] - pairs[_AWARE]
@@ -143,7 +143,7 @@ def judged(records: pd.DataFrame, cost: str) -> dict[str, Any]:
         if len(change) < FEWEST:
             word = "on too few photographs to tell"
         if word == "lower" and column != "cost":
-            gained.append(title)
+            gained.append(column.upper())
         facts |= {
             f"judge_{column}": signed(mean, 2 if column == "cost" else 3),
             f"judge_{column}_error": error,

@@ -81,11 +81,12 @@ def _biased(fit: fairness.Slope) -> bool:
 
 def trained(models: Models, start: "pd.Series[float]") -> dict[str, Any]:
     """Say what each training leaves: the mean slope, mean accuracies and worth, both in percent."""
-    columns = {"accuracy": "accuracy", "poor": "quarter_1", "rich": "quarter_4", "pattern": "worth"}
+    columns = {"accuracy": "accuracy", "poor": "quarter_1", "rich": "quarter_4"}
     means = {"0": start} | {name: table.mean() for name, table in models.items()}
     facts: dict[str, Any] = {f"beta_{name}": minus(means[name]["beta"], 4) for name in models}
     for name, mean in means.items():
         facts |= {f"{key}_{name}": float(100 * mean[column]) for key, column in columns.items()}
+        facts[f"pattern_{name}"] = minus(100 * mean["worth"], 1)
     return facts | {"diverged": _diverged(slopes(models))}
 
 
@@ -120,7 +121,8 @@ def conclusion(tests: pd.DataFrame, fit: fairness.Slope, where: str) -> dict[str
     tests
         As for `t_tests`.
     fit
-        θ₀'s slope. Without one there is nothing to conclude.
+        θ₀'s slope. Without one, ``outcome`` says that there is nothing to conclude; ``holds`` is
+        of the tests alone.
     where
         On which run, as "there".
     """

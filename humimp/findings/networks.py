@@ -111,13 +111,13 @@ def verdicts(records: Mapping[str, pd.DataFrame], *, confidences: Sequence[float
                 "correctly, so none was attacked; take more of them, or larger ones"
             )
         elsewhere = shares.drop(columns=network).mean(axis=1)[network]
-        theirs = summary.loc[of_the_paper(summary.index)]
+        theirs: Any = summary.loc[of_the_paper(summary.index), ["lpips", "dists"]]
         ratio = summary.reindex([_AWARE]).iloc[0] / summary.loc[weakest]
         found[network] = {
             "images": summary["images"].iloc[0],
             "n": summary["n"].iloc[0],
             "always": summary.loc[weakest, "success_rate"] == 100,
-            "claim": set(theirs[["lpips", "dists"]].idxmin()) == {weakest},
+            "claim": bool((theirs.loc[weakest] <= theirs.min()).all()),
             "least_lpips": summary["lpips"].idxmin(),
             "least_dists": summary["dists"].idxmin(),
             **{f"ratio_{key}": ratio[key] for key in SHARES},

@@ -15,6 +15,7 @@ import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
 from humimp import evaluate, paper
+from humimp.findings.words import signed
 
 #: A candidate whose success rate is further from the printed one than this, in points, by more than
 #: chance explains (the exact 95 % interval of Clopper and Pearson, 1934), is ruled out.
@@ -285,7 +286,7 @@ def ours(records: Mapping[str, pd.DataFrame], *, confidences: Sequence[float]) -
         off = own - theirs
         facts[f"normal_{column}"] = float(own.mean())
         facts[f"normal_{column}_pgd"] = float(theirs.mean())
-        facts[f"normal_{column}_off"] = f"{off.mean():+.2f}".replace("-", "−")
+        facts[f"normal_{column}_off"] = signed(off.mean())
         facts[f"normal_{column}_error"] = float(off.agg("sem"))
     return facts
 

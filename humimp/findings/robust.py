@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from humimp import classifiers, experiment, paper
+from humimp import classifiers, experiment, paper, runs
 from humimp.dro import RobustDataset
 from humimp.findings.words import DOUBLING, how_many, minus, stand_in
 
@@ -208,8 +208,5 @@ def took(diaries: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     diaries
         From an attack to `humimp.runs.read` of its pool's folder.
     """
-    seconds = {
-        name: sum(session["wall_seconds"] for session in diary["sessions"])
-        for name, diary in diaries.items()
-    }
+    seconds = {name: runs.seconds(diary) for name, diary in diaries.items()}
     return {"seconds": ", ".join(f"{each:.1f} s with {name}" for name, each in seconds.items())}

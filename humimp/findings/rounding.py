@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from humimp import evaluate, paper
+from humimp.findings.words import signed
 
 #: The prices of the table, in units of λ, by what the text calls them.
 PRICES = {"zero": 0.0, "one": 1, "hundred": 100, "many": 10_000}
@@ -120,11 +121,6 @@ def without_truncation(records: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def prices(lam: float) -> dict[str, float]:
-    """Name the rows of the table of prices, each with its price."""
-    return {f"lam = {times * lam:g}": times * lam for times in PRICES.values()}
-
-
 def thousandfold(records: pd.DataFrame) -> pd.DataFrame:
     """Give the ground cost times 1000, under a heading that says so, and prices as λ."""
     rows = records["attack"].str.replace("lam = ", "λ = ")
@@ -138,7 +134,7 @@ def costs(records: pd.DataFrame, lam: float) -> dict[str, Any]:
     Parameters
     ----------
     records
-        Of all `prices`, with the measure ``cost``.
+        Of all prices, rows "lam = ...", with the measure ``cost``.
     lam
         The price λ.
     """
@@ -169,6 +165,7 @@ def at_scale(read: pd.DataFrame, priced: pd.DataFrame, *, size: int, lam: float)
     cost: Any = 1000 * priced.pivot(index="id", columns="attack", values="cost")
     paid, free = cost[f"lam = {lam:g}"], cost["lam = 0"]
     off = (paid - free).dropna()
+    ends = evaluate.table(priced)["cost"]
     return {
         "line_9": (
             f"A ResNet-50 at {size} × {size} pixels, on the {told['n_correct']} of "
@@ -188,10 +185,11 @@ def at_scale(read: pd.DataFrame, priced: pd.DataFrame, *, size: int, lam: float)
         "price": (
             f"With the paper's price λ = {lam:g}, 1000 c₀ is lower on {(off < 0).sum()} of the "
             f"{len(off)} photographs than without, higher on {(off > 0).sum()}, and the same on "
-            f"the others; the mean change is {off.mean():+.1f} ± {off.sem():.1f} (standard "
-            f"error), of {free.mean():.1f}."
-        ).replace("-", "−"),
-        "ends": f"{paid.mean():.0f} with the paper's price and at {free.mean():.0f} without",
+            f"the others; the mean change is {signed(off.mean(), 1)} ± {off.sem():.1f} "
+            f"(standard error), of {free.mean():.1f}."
+        ),
+        "ends": f"{1000 * ends[f'lam = {lam:g}']:.0f} with the paper's price and at "
+        f"{1000 * ends['lam = 0']:.0f} without",
     }
 
 

@@ -440,7 +440,7 @@ class Evidence:
             right[name] = np.where(lost[:, None], np.nan, answers)
             pool = runs.read(folder / f"robust-{path.name[7:]}")
             if pool is not None:
-                seconds[name] = (_seconds(pool), _seconds(diary) / len(answers))
+                seconds[name] = (runs.seconds(pool), runs.seconds(diary) / len(answers))
             model = diary["inputs"]["model_sha256"]
         if not {"PGD", "Ours"} <= set(right):
             return None
@@ -485,8 +485,3 @@ def mean(values: Any) -> Difference:
     if len(array) < 2:
         return Difference(float("nan"), float("nan"))
     return Difference(float(array.mean()), float(array.std(ddof=1) / np.sqrt(len(array))))
-
-
-def _seconds(diary: dict[str, Any]) -> float:
-    """Add up how long the sessions of a run took."""
-    return float(sum(session["wall_seconds"] for session in diary["sessions"]))

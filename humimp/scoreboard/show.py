@@ -18,6 +18,7 @@ from humimp.scoreboard.verdicts import (
     NEAR,
     NEAR_POINTS,
     NOT_TESTABLE,
+    REPRODUCED,
     SAME,
     SAME_POINTS,
     VERDICTS,
@@ -93,8 +94,8 @@ def told(board: pd.DataFrame) -> dict[str, int | str]:
         each = [(int((lines["verdict"] == word).sum()), word) for word in VERDICTS]
         words = [f"{n} {'differ' if word == DIFFERS and n != 1 else word}" for n, word in each]
         facts |= {f"{kind}s_{section}": len(lines), f"{kind}s_{section}_told": ", ".join(words)}
-    sure = board[(board["kind"] == "claim") & (board["run"] == BY_CONSTRUCTION)]
-    return facts | {"n_sure": len(sure)}
+    sure = (board["kind"] == "claim") & (board["run"] == BY_CONSTRUCTION)
+    return facts | {"n_sure": int((sure & (board["verdict"] == REPRODUCED)).sum())}
 
 
 def rules() -> str:

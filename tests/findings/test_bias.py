@@ -43,7 +43,7 @@ PLACES = pd.DataFrame(
 
 
 def test_digits_and_what_is_done_to_them_are_named():
-    facts = findings.named("digits", classifier="resnet50", n_train=300, zoom=4)
+    facts = findings.named("digits", classifier="resnet50", strength=8, n_train=300, zoom=4)
     assert facts == {
         "what_images": "test digits of MNIST",
         "what_classifier": "a network that sees all pixels at once, of 64 hidden units, trained "
@@ -54,14 +54,16 @@ def test_digits_and_what_is_done_to_them_are_named():
 
 
 def test_photographs_and_their_classifier_are_named():
-    facts = findings.named("imagenet1000", classifier="resnet50", n_train=300, zoom=1)
-    assert facts == {
+    given = {"classifier": "resnet50", "n_train": 300, "zoom": 1}
+    assert findings.named("imagenet1000", strength=8, **given) == {
         "what_images": "photographs of ImageNet",
-        "what_classifier": "resnet50, fine-tuned on 300 photographs with simulated countries of "
+        "what_classifier": "ResNet-50, fine-tuned on 300 photographs with simulated countries of "
         "their own",
         "zoomed": "",
         "flat": "",
     }
+    plain = findings.named("imagenet1000", strength=0, **given)
+    assert plain["what_classifier"] == "ResNet-50, as it was pretrained"
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def test_the_change_of_the_cost_has_two_decimals():
     ("better", "adds"),
     [("lpips", "lowers LPIPS"), ("dists", "lowers DISTS"), ("cost", "shows no gain")],
 )
-def test_only_what_both_judges_say_is_a_gain(better, adds):
+def test_a_gain_is_what_either_judge_says_and_not_the_cost(better, adds):
     changed = ten(records())
     changed.loc[changed["attack"] == JUDGED, better] -= 0.0001
     assert findings.judged(changed, "SSIM")["adds"] == adds

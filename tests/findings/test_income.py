@@ -99,11 +99,13 @@ def test_what_each_training_leaves():
     )
     facts = income.trained(after, start())
     for key, value in {
-        "accuracy_0": 87.5, "poor_0": 50, "rich_0": 75, "pattern_0": 8,
-        "accuracy_Ours": 50, "poor_PerC_AL": 30, "rich_Ours": 12.5, "pattern_Fine-tuning": -12.5,
-        "accuracy_PGD": 87.5, "poor_Ours": 50, "rich_PGD": 75, "pattern_PGD": 8,
+        "accuracy_0": 87.5, "poor_0": 50, "rich_0": 75,
+        "accuracy_Ours": 50, "poor_PerC_AL": 30, "rich_Ours": 12.5,
+        "accuracy_PGD": 87.5, "poor_Ours": 50, "rich_PGD": 75,
     }.items():  # fmt: skip
         assert facts.pop(key) == pytest.approx(value), key
+    patterns = {"0": "8.0", "PGD": "8.0", "Fine-tuning": "−12.5"}
+    assert {name: facts[f"pattern_{name}"] for name in patterns} == patterns
     assert (facts["beta_PGD"], facts["beta_Ours"], facts["beta_PerC_AL"]) == (
         "−0.0150", "0.0100", "0.2500"
     )  # fmt: skip

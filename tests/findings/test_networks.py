@@ -9,7 +9,7 @@ from humimp.findings import networks as findings
 NETWORKS = ("mobilenet_v2", "efficientnet_lite2", "resnet50")
 # Of each attack: L2, LPIPS and DISTS, how many images it fools, and how many mislead the others.
 ATTACKS = {
-    "mobilenet_v2": {  # all that is claimed holds, the aims just so
+    "mobilenet_v2": {  # all that is claimed holds
         "PGD (L2)": (7.0, 0.02, 0.03, 3, (0, 0)),
         "Ours (a = 0)": (6.0, 0.01, 0.02, 3, (1, 2)),
         "Ours (a = 5)": (9.0, 0.05, 0.06, 3, (2, 3)),
@@ -117,6 +117,15 @@ def test_8_bit_aware_is_below_all_only_if_in_both(found, column):
     assert "on 0 of 1 networks" in findings.claims(other)["nearest"]
 
 
+def test_equals_share_the_claim():
+    table = records("mobilenet_v2").replace({"PGD (L2)": "Ours (a = 1)"})
+    same = table["attack"] == "Ours (a = 1)"
+    table.loc[same, ["lpips", "dists"]] = [0.01, 0.02]
+    given = {"mobilenet_v2": table, "efficientnet_lite2": records("efficientnet_lite2")}
+    found = findings.verdicts(given, confidences=[0.0, 1.0, 5.0])
+    assert found["claim"].tolist() == [True, False]
+
+
 def test_ours_at_any_confidence_is_of_the_paper_s_rows():
     given = {
         name: records(name).replace({"Ours (a = 0)": "Ours (a = 0.5)"}) for name in NETWORKS[:2]
@@ -201,13 +210,6 @@ ASKED_OF_TWO = {
         ]
     ),
 }  # fmt: skip
-
-
-def texts(axes):
-    """Read the numbers of a panel, row by row."""
-    placed = {(round(t.get_position()[1]), round(t.get_position()[0])): t for t in axes.texts}
-    rows = 1 + max(row for row, _ in placed)
-    return [[placed[row, column].get_text() for column in range(2)] for row in range(rows)]
 
 
 WANTED = {

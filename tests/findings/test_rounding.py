@@ -136,16 +136,6 @@ def test_means_are_over_all_photographs_on_which_both_succeed():
     assert found["common_none_l2"] == pytest.approx(3.5 / 255)
 
 
-def test_rows_are_named_by_their_prices():
-    assert findings.prices(0.5) == {
-        "lam = 0": 0.0,
-        "lam = 0.5": 0.5,
-        "lam = 50": 50.0,
-        "lam = 5000": 5000.0,
-    }
-    assert findings.prices(0.0) == {"lam = 0": 0.0}
-
-
 def test_the_ground_cost_is_shown_a_thousandfold():
     given = pd.DataFrame({"attack": ["lam = 2", "DDN"], "cost": [0.25, 1.0], "forwards": [2, 3]})
     expected = pd.DataFrame(
@@ -184,6 +174,12 @@ def test_at_the_papers_settings_sentences_say_the_same():
         ),
         "ends": "133 with the paper's price and at 200 without",
     }
+
+
+def test_the_cost_ends_where_the_table_says_at_the_mean_over_successes():
+    costs = {"0": (0.3, 0.2, 0.1), "2": (0.2, 0.1, 0.1)}
+    found = findings.at_scale(records(READINGS), priced(costs, lost="a"), size=2, lam=2.0)
+    assert found["ends"] == "100 with the paper's price and at 150 without"
 
 
 def test_a_price_may_raise_the_cost_and_photographs_without_a_pair_do_not_count():

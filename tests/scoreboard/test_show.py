@@ -186,7 +186,7 @@ def test_a_sentence_counts_each_verdict_of_a_group():
     line = dict.fromkeys(Line._fields, "")
     words = ["differs", "reproduced", "differs", "not testable here"]
     rows = [line | {"kind": "claim", "section": "3", "verdict": word} for word in words]
-    rows[1]["run"] = "by construction"
+    rows[0]["run"] = rows[1]["run"] = "by construction"  # it differs, it is reproduced
     rows += [line | {"kind": "number", "section": "4", "verdict": "differs"}]
     told = show.told(pd.DataFrame(rows))
     assert (told["claims_3"], told["claims_4"], told["numbers_4"]) == (4, 0, 1)
