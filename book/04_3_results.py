@@ -54,7 +54,7 @@ from humimp import book, dro, evaluate, experiment, fairness, paper, replicates,
 from humimp.attacks import no_attack
 from humimp.figures import figure5b
 from humimp.findings import income as findings
-from humimp.findings.words import DOUBLING, minus
+from humimp.findings.words import DOUBLING, minus, stand_in
 
 here = book.start("04_3_results")
 
@@ -373,7 +373,9 @@ large_tests = fairness.compare(large_betas, "Ours")
 glue("large_fig_5b", figure5b.figure5b(large, large_start["beta"]), display=True)
 glue("large_tab_tests", figure5b.t_tests(large_tests), display=True)
 glue("large_tab_accuracy", figure5b.by_income(large, large_start), display=True)
-shown = ("n_images", "n_train", "size", "passes", "n_models", "cost", "perc_al_steps")
+shown = ("n_images", "n_train", "size", "passes", "n_models", "perc_al_steps")
+large_cost = settings["cost"]
+book.tell({"cost": experiment.TITLES[large_cost], "stand_in": stand_in(large_cost)}, "large_")
 book.tell({key: settings[key] for key in shown}, prefix="large_")
 book.tell(findings.f_test(large_fit), prefix="large_")
 book.tell(findings.trained(large, large_start), prefix="large_")
@@ -392,25 +394,25 @@ book.tell({"large_spent": findings.spent(seconds, settings["n_models"])})
 
 # %% [markdown]
 # The figures above show the run that the first line of this page names. Those below always show the **reference run at reduced settings**, as far as a processor without a GPU gets (profile `paper_cpu`): a ResNet-50 {cite:p}`he2016deep`, {glue:text}`large_n_train` of the paper's photographs to train on and the other {glue:text}`large_n_images` to test on, at {glue:text}`large_size` × {glue:text}`large_size` pixels,
-# {glue:text}`large_n_models` models for each training instead of {glue:text}`n_paper_models`, $T_2 =$ {glue:text}`large_passes` instead of {glue:text}`paper_passes`, and {glue:text}`large_perc_al_steps` steps of PerC_AL. The countries are simulated, and the ground cost of ours is {glue:text}`large_cost`, a stand-in for PieAPP. `make book PROFILE=paper` runs the rest on a GPU.
+# {glue:text}`large_n_models` models for each training instead of {glue:text}`n_paper_models`, $T_2 =$ {glue:text}`large_passes` instead of {glue:text}`paper_passes`, and {glue:text}`large_perc_al_steps` steps of PerC_AL. The countries are simulated, and the ground cost of ours is {glue:text}`large_cost`, {glue:text}`large_stand_in`. `make book PROFILE=paper` runs the rest on a GPU.
 #
 # ```{glue:figure} large_fig_5b
 # :alt: "Box plots of the slopes of each training in the reference run"
 # :name: "fig-5b-large"
 #
-# **Figure E14.** Figure 5b in the **reference run at reduced settings**: slopes of {glue:text}`large_n_models` ResNet-50 for each training ($T_2 =$ {glue:text}`large_passes`), on {glue:text}`large_n_images` photographs of {glue:text}`large_size` × {glue:text}`large_size` pixels with a **simulated geography**. Dashed: $\beta_0 =$ {glue:text}`large_beta0` of $\theta_0$ ({ref}`Figure E9 <fig-5a-large>`). Ground cost of ours: {glue:text}`large_cost`, a stand-in for PieAPP.
+# **Figure E14.** Figure 5b in the **reference run at reduced settings**: slopes of {glue:text}`large_n_models` ResNet-50 for each training ($T_2 =$ {glue:text}`large_passes`), on {glue:text}`large_n_images` photographs of {glue:text}`large_size` × {glue:text}`large_size` pixels with a **simulated geography**. Dashed: $\beta_0 =$ {glue:text}`large_beta0` of $\theta_0$ ({ref}`Figure E9 <fig-5a-large>`). Ground cost of ours: {glue:text}`large_cost`, {glue:text}`large_stand_in`.
 # ```
 #
 # ```{glue:figure} large_tab_tests
 # :name: "tab-tests-large"
 #
-# **Table E17.** The t-tests of {ref}`Table E14 <tab-tests>` in the **reference run at reduced settings** of {ref}`Figure E14 <fig-5b-large>` (**simulated geography**): ours against each other training, differences in percentage points per doubling of income. Ground cost of ours: {glue:text}`large_cost`, a stand-in for PieAPP.
+# **Table E17.** The t-tests of {ref}`Table E14 <tab-tests>` in the **reference run at reduced settings** of {ref}`Figure E14 <fig-5b-large>` (**simulated geography**): ours against each other training, differences in percentage points per doubling of income. Ground cost of ours: {glue:text}`large_cost`, {glue:text}`large_stand_in`.
 # ```
 #
 # ```{glue:figure} large_tab_accuracy
 # :name: "tab-accuracy-large"
 #
-# **Table E18.** Accuracy by quarter of the countries, as in {ref}`Table E15 <tab-accuracy>`, in the **reference run at reduced settings** of {ref}`Figure E14 <fig-5b-large>` (**simulated geography**). Ground cost of ours: {glue:text}`large_cost`, a stand-in for PieAPP.
+# **Table E18.** Accuracy by quarter of the countries, as in {ref}`Table E15 <tab-accuracy>`, in the **reference run at reduced settings** of {ref}`Figure E14 <fig-5b-large>` (**simulated geography**). Ground cost of ours: {glue:text}`large_cost`, {glue:text}`large_stand_in`.
 # ```
 #
 # Here $\theta_0$ {glue:text}`large_had` ($\beta_0 =$ {glue:text}`large_beta0` with a standard error of {glue:text}`large_beta0_error`, F(1, {glue:text}`large_df0`) = {glue:text}`large_f0:.2f`, p {glue:text}`large_p0`), and {glue:text}`large_below`: {glue:text}`large_means`. {glue:text}`large_smallest`. {glue:text}`large_so`
