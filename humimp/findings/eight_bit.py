@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from humimp import evaluate
-from humimp.findings.words import FEWEST, several, signed, sure
+from humimp.findings.words import FEWEST, several, signed, sure, with_values
 
 _DISTANCES = ("l2", "lpips", "dists")
 _AWARE, _READING = "8-bit aware", "Ours (a = 0)"
@@ -100,8 +100,7 @@ def rivals(records: pd.DataFrame) -> dict[str, Any]:
         facts[f"{key}_share"] = float(100 * near.get(name, 0) / aware["n"])
     for column in ("lpips", "dists"):
         nearer = others[column][others[column] <= aware[column]]
-        told = [f"{name} ({value:.2f})" for name, value in nearer.items()]
-        facts[f"nearer_{column}"] = ", ".join(told) or "no row"
+        facts[f"nearer_{column}"] = with_values(nearer.items())
     for column in _DISTANCES:
         by = won.pivot(index="id", columns="attack", values=column)
         pairs = by.reindex(columns=[_AWARE, rival]).dropna()
@@ -193,10 +192,9 @@ def at_scale(records: pd.DataFrame, *, size: int, cost: str) -> dict[str, Any]:
         f"photographs that it classifies correctly; ground cost of ours {cost}. Success is "
         f"{told['success']:.0f} %. LPIPS is {told['times_lpips']:.1f} times smaller than in the "
         f"paper's reading, DISTS {told['times_dists']:.1f} times and L₂ {told['times_l2']:.1f} "
-        f"times. As near in "
-        f"LPIPS, or nearer: {near['nearer_lpips']}; in DISTS: {near['nearer_dists']}. "
-        f"After JPEG of quality 90, {left['eight_jpeg']:.0f} % are misclassified (of the "
-        f"unattacked {left['none_jpeg']:.0f} %), at 7 bits {left['eight_bits']:.0f} % "
-        f"({left['none_bits']:.0f} %)."
+        f"times. As near in LPIPS, or nearer: {near['nearer_lpips']}; in DISTS: "
+        f"{near['nearer_dists']}. After JPEG of quality 90, {left['eight_jpeg']:.0f} % are "
+        f"misclassified (of the unattacked {left['none_jpeg']:.0f} %), at 7 bits "
+        f"{left['eight_bits']:.0f} % ({left['none_bits']:.0f} %)."
     )
     return told | {"says": says}

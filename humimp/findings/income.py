@@ -49,13 +49,20 @@ def slopes(models: Models) -> pd.DataFrame:
     return pd.DataFrame({name: table["beta"] for name, table in models.items()})
 
 
-def setting(images: str, classifier: str, cost: str) -> dict[str, Any]:
+def named(images: str, classifier: str, cost: str) -> dict[str, str]:
     """Say in words what the models see, what they are, and what ours is optimised for."""
     digits = images == experiment.DIGITS
     return {
         "what_images": "digits" if digits else "photographs of ImageNet",
         "what_network": "a small network" if digits else classifiers.TITLES[classifier],
         "cost": experiment.TITLES[cost],
+    }
+
+
+def setting(images: str, classifier: str, cost: str) -> dict[str, str]:
+    """Say what is `named`, whether the cost is a stand-in, and what the paper's t-tests gave."""
+    return {
+        **named(images, classifier, cost),
         "stand_in": "" if cost == "PieAPP" else ", a stand-in for the paper's PieAPP",
         "paper_t": f"t = {paper.T_PGD} against PGD (p = {paper.P_PGD}) and "
         f"t = {paper.T_PERC} against PerC (p = {paper.P_PERC})",

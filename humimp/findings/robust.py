@@ -6,8 +6,9 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from humimp import classifiers, experiment, paper, runs
+from humimp import experiment, paper, runs
 from humimp.dro import RobustDataset
+from humimp.findings import income
 from humimp.findings.words import DOUBLING, how_many, minus, stand_in
 
 # The readings of the weights that the text names.
@@ -26,12 +27,10 @@ def named(images: str, *, classifier: str, cost: str, side: int) -> dict[str, st
     side
         Of the images, in pixels.
     """
-    digits = images == experiment.DIGITS
     small = f", which wants {paper.PIEAPP_SIZE} pixels where a digit has {side}"
+    digits = images == experiment.DIGITS
     return {
-        "what_images": "digits" if digits else "photographs of ImageNet",
-        "what_network": "a small network" if digits else classifiers.TITLES[classifier],
-        "cost": experiment.TITLES[cost],
+        **income.named(images, classifier, cost),
         "why_cost": f", {stand_in(cost)}{small if digits and cost != 'PieAPP' else ''}",
     }
 

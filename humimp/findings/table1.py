@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from humimp import evaluate, paper
-from humimp.findings.words import holds, several
+from humimp.findings.words import holds, several, with_values
 
 _PGD, _PERC, _PERC_40, _DDN = "PGD (L2)", "PerC_AL", "PerC_AL (κ = 40)", "DDN"
 _OURS = "Ours (a = "
@@ -205,8 +205,7 @@ def nearest(summary: pd.DataFrame, row: str) -> dict[str, Any]:
 
 def _nearer(values: "pd.Series[float]", row: str) -> str:
     """List rows with a smaller value than this one's, the smallest first."""
-    nearer = values[values < values[row]].sort_values()
-    return ", ".join(f"{name} ({value:.2f})" for name, value in nearer.items()) or "no row"
+    return with_values(values[values < values[row]].sort_values().items())
 
 
 def saliency(

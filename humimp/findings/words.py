@@ -21,6 +21,11 @@ def several(names: Sequence[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def with_values(rows: Iterable[tuple[Any, float]]) -> str:
+    """List rows with their values: "DDN (2.00), PGD (L2) (0.50)"; "no row" if there is none."""
+    return ", ".join(f"{name} ({value:.2f})" for name, value in rows) or "no row"
+
+
 def how_many(claims: Iterable[Any]) -> str:
     """Say in how many cases something holds: "2 of 3"."""
     each = [bool(one) for one in claims]

@@ -89,11 +89,12 @@ def told(board: pd.DataFrame) -> dict[str, int | str]:
         ``n_sure``: how many claims hold by construction.
     """
     facts: dict[str, int | str] = {}
-    for kind, section, _ in GROUPS:
-        lines = _group(board, kind, section)
-        each = [(int((lines["verdict"] == word).sum()), word) for word in VERDICTS]
+    table = counts(board)
+    for kind, section, heading in GROUPS:
+        each = [(int(table[word][heading]), word) for word in VERDICTS]
         words = [f"{n} {'differ' if word == DIFFERS and n != 1 else word}" for n, word in each]
-        facts |= {f"{kind}s_{section}": len(lines), f"{kind}s_{section}_told": ", ".join(words)}
+        total = sum(n for n, _ in each)
+        facts |= {f"{kind}s_{section}": total, f"{kind}s_{section}_told": ", ".join(words)}
     sure = (board["kind"] == "claim") & (board["run"] == BY_CONSTRUCTION)
     return facts | {"n_sure": int((sure & (board["verdict"] == REPRODUCED)).sum())}
 

@@ -40,6 +40,11 @@ def test_a_minus_is_no_hyphen():
     assert words.minus(-10.0, 0) == "−10"
 
 
+def test_rows_are_listed_with_their_values():
+    assert words.with_values([("DDN", 2.0), ("PGD (L2)", 0.504)]) == "DDN (2.00), PGD (L2) (0.50)"
+    assert words.with_values([]) == "no row"
+
+
 def test_a_change_has_its_sign():
     assert words.signed(-1.234) == "−1.23"
     assert words.signed(0.5678, 3) == "+0.568"
