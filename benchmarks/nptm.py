@@ -4,8 +4,9 @@ Both attack the same photographs with the same classifier (MobileNetV2), the sam
 (AlexNet), the same noise and the options that both have by default (ours in the variant "code"),
 one image at a time, taking turns. Labels are what the classifier says of the photographs, so that
 every one is attacked. What is compared is not yet rounded to 8 bit. In float32 rounding decides on
-a few images, since PPGD divides differences by 0.001; float64 tells whether it is rounding. Prints
-a table, writes a JSON record and, beside it, the figures of each image.
+a few images, since PPGD divides differences by 0.001; float64 tells whether it is rounding. Times
+are an image's; peak memory, with both packages loaded, and arithmetic are those of the first image.
+Prints tables, writes a JSON record and, beside it, the figures of each image.
 
 The authors' code is not part of this project. Get it, MIT licensed, from
 https://github.com/cassidylaidlaw/perceptual-advex, and name its folder with --checkout. It is
@@ -23,7 +24,6 @@ import argparse
 import contextlib
 import io
 import sys
-import time
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -34,7 +34,20 @@ import pandas as pd
 import torch
 import torchvision
 from machine import peer
-from side_by_side import begin, default, finish, parser, verdict
+from side_by_side import (
+    Task,
+    alone,
+    begin,
+    default,
+    finish,
+    headline,
+    parser,
+    show,
+    take_turns,
+    times,
+    use,
+    verdict,
+)
 from torch import Tensor, nn
 
 from humimp import attacks, classifiers, datasets, distances, features, weights
@@ -56,10 +69,10 @@ DISTANCES = ("l2", "nptm", "lpips_alex", "lpips_vgg")
 PROJECTIONS = {"newton": "newtons", "bisection": "bisection"}  # our names, theirs
 Attack = Callable[[Tensor, Tensor, int], Tensor]
 TOLERANCE = {  # of the mean of each distance
-    "ppgd, float32": 0.1,
-    "lpa, float32": 1e-3,
-    "ppgd, float64": 1e-6,
-    "lpa, float64": 1e-6,
+    "PPGD, float32": 0.1,
+    "LPA, float32": 1e-3,
+    "PPGD, float64": 1e-6,
+    "LPA, float64": 1e-6,
 }
 
 
@@ -113,9 +126,9 @@ def authors(checkout: Path) -> Any:
 def pair(
     name: str, projection: str, model: nn.Module, phi: features.Features, theirs: Any
 ) -> tuple[Attack, Attack]:
-    """Give our attack and theirs."""
-    attack = getattr(attacks, name)
-    other = getattr(theirs, name.upper())(
+    """Give our attack and theirs, PPGD or LPA."""
+    attack = getattr(attacks, name.lower())
+    other = getattr(theirs, name)(
         model, lpips_model=theirs.network, projection=PROJECTIONS[projection]
     )
 
@@ -132,35 +145,46 @@ def pair(
     return ours, published
 
 
-def turns(
+def tasks(
     options: argparse.Namespace,
+    given: list[tuple[Tensor, Tensor]],
+    both: tuple[Attack, Attack],
+    name: str,
+) -> dict[str, Task]:
+    """Give both sides of an attack: each turn is an image."""
+
+    def task(attack: Attack) -> Task:
+        def one(turn: int) -> Tensor:
+            image, label = given[turn]
+            with default(image.dtype):
+                return attack(image, label, options.seed + turn)
+
+        return one
+
+    sides = ("humimp", "the authors' code")
+    return {f"{name}, {side}": task(one) for side, one in zip(sides, both, strict=True)}
+
+
+def measure(
     model: nn.Module,
     phi: features.Features,
-    dtype: torch.dtype,
-    both: tuple[Attack, Attack],
+    given: list[tuple[Tensor, Tensor]],
+    ids: list[str],
+    made: dict[str, list[Tensor]],
 ) -> pd.DataFrame:
-    """Attack the photographs by both, in turn; a row per image."""
-    images, _, ids = datasets.photographs(options.images, options.size)
-    images = pictures.from_uint8(pictures.to_uint8(images), dtype)
-    labels = classifiers.predict(model, images)
+    """Measure what both made of the photographs; a row per image."""
     lpips = {f"lpips_{net}": distances.LPIPS(net) for net in ("alex", "vgg")}
     rows = []
-    for index, name in enumerate(ids):
-        image, label = images[index, None], labels[index, None]
+    for index, (name, (image, label)) in enumerate(zip(ids, given, strict=True)):
         row: dict[str, Any] = {"id": name}
-        made = {}
-        for who in ("ours", "theirs") if index % 2 else ("theirs", "ours"):
-            start = time.perf_counter()
-            with default(dtype):
-                made[who] = both[who == "theirs"](image, label, options.seed + index)
-            row[f"seconds_{who}"] = time.perf_counter() - start
-        for who, got in made.items():
+        for who in made:
+            got = made[who][index]
             row[f"success_{who}"] = bool(classifiers.predict(model, got) != label)
             row[f"l2_{who}"] = float(distances.l2(image, got))
             row[f"nptm_{who}"] = float(phi.distance(image, got))
-            for measure, function in lpips.items():
-                row[f"{measure}_{who}"] = float(function(image.float(), got.float()))
-        row["l2_between"] = float(distances.l2(made["ours"], made["theirs"]))
+            for distance, function in lpips.items():
+                row[f"{distance}_{who}"] = float(function(image.float(), got.float()))
+        row["l2_between"] = float(distances.l2(made["ours"][index], made["theirs"][index]))
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -172,15 +196,11 @@ def compare(rows: pd.DataFrame) -> dict[str, Any]:
         "success_ours": int(rows["success_ours"].sum()),
         "success_theirs": int(rows["success_theirs"].sum()),
         "success_differs": rows["id"][rows["success_ours"] != rows["success_theirs"]].tolist(),
-        "time_theirs_by_ours_median": float(
-            (rows["seconds_theirs"] / rows["seconds_ours"]).median()
-        ),
-        "seconds_ours_median": float(rows["seconds_ours"].median()),
     }
-    for measure in DISTANCES:
-        ours, theirs = rows[f"{measure}_ours"], rows[f"{measure}_theirs"]
+    for distance in DISTANCES:
+        ours, theirs = rows[f"{distance}_ours"], rows[f"{distance}_theirs"]
         off = (ours / theirs - 1).abs()
-        found[measure] = {
+        found[distance] = {
             "ours": float(ours.mean()),
             "theirs": float(theirs.mean()),
             "mean_off": float(ours.mean() / theirs.mean() - 1),
@@ -209,11 +229,13 @@ def main() -> None:
         compared={},
         agreement={},
         equal=True,
+        speed={},
     )
+    photographs, _, ids = datasets.photographs(options.images, options.size)
     tables = []
-    print(f"{'':23} {'success':>9}  {'':10} {'ours':>9} {'theirs':>9} {'mean':>7} {'worst':>7}")
+    head = f"{'':23} {'success':>9}  {'':10} {'ours':>9} {'theirs':>9} {'mean':>7} {'worst':>7}"
     for word, projection, attack in product(
-        options.precisions, options.projections, ("ppgd", "lpa")
+        options.precisions, options.projections, ("PPGD", "LPA")
     ):
         dtype = getattr(torch, word)
         for network in (model, phi, theirs.network):
@@ -221,31 +243,41 @@ def main() -> None:
         # the same constants to the last bit, of which float64 has more
         theirs.network.normalizer.mean = phi.network.mean.flatten().tolist()
         theirs.network.normalizer.std = phi.network.std.flatten().tolist()
-        both = pair(attack, projection, model, phi, theirs)
-        rows = turns(options, model, phi, dtype, both)
+        images = pictures.from_uint8(pictures.to_uint8(photographs), dtype)
+        given = list(zip(images.split(1), classifiers.predict(model, images).split(1), strict=True))
         name = f"{attack}, {projection}, {word}"
+        sides = tasks(options, given, pair(attack, projection, model, phi, theirs), name)
+        if options.only in sides:
+            alone(sides, options)
+            return
+        if options.only:
+            continue
+        made, seconds = take_turns(sides, len(given))
+        ours, published = sides
+        results = {"ours": made[ours], "theirs": made[published]}
+        rows = measure(model, phi, given, ids, results)
         rows.insert(0, "attack", name)
         tables.append(rows)
         record["compared"][name] = found = compare(rows)
-        off = {measure: found[measure]["mean_off"] for measure in DISTANCES}
+        off = {distance: found[distance]["mean_off"] for distance in DISTANCES}
         record["agreement"][name] = off
         record["equal"] &= (
             not found["success_differs"]
             and max(map(abs, off.values())) <= TOLERANCE[f"{attack}, {word}"]
         )
         success = f"{found['success_ours']}/{found['success_theirs']}/{len(rows)}"
-        for place, measure in enumerate(DISTANCES):
-            row = found[measure]
+        print(head)
+        for place, distance in enumerate(DISTANCES):
+            row = found[distance]
             print(
                 f"{name if place == 0 else '':23} {success if place == 0 else '':>9}  "
-                f"{measure:10} {row['ours']:9.4f} {row['theirs']:9.4f} "
+                f"{distance:10} {row['ours']:9.4f} {row['theirs']:9.4f} "
                 f"{row['mean_off']:+7.2%} {row['worst_off']:7.2%}"
             )
-        print(
-            f"{'':23} time {found['time_theirs_by_ours_median']:.2f} times ours, "
-            f"{found['seconds_ours_median']:.2f} s an image",
-            flush=True,
-        )
+        headline(record, f"{name}, {len(rows)} images of {options.size}")
+        record["speed"][name] = taken = times(seconds, ours, 1)
+        use(taken, record, 1, sides, alike=False, precision=word)
+        show(taken)
     finish(record, options, pd.concat(tables, ignore_index=True))
     verdict(record)
 

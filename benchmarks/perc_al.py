@@ -15,8 +15,9 @@ there the two go different ways.
 
 The authors' colour difference departs from CIEDE2000: a black pixel gets L = −16 instead of 0 (in
 CIELAB 0 is sent to 0 instead of 4/29), sRGB bends at 0.0405 instead of 0.04045, and constants are
-rounded. All results are measured with the same distances, of this package. Prints a table, writes a
-JSON record and, beside it, the figures of each image.
+rounded. All results are measured with the same distances, of this package. Times are an image's,
+beside ours by "code"; peak memory, with both packages and LPIPS loaded, and arithmetic are those of
+the first image. Prints tables, writes a JSON record and, beside it, the figures of each image.
 
 The authors' code is not part of this project. Get it, MIT licensed, from
 https://github.com/ZhengyuZhao/PerC-Adversarial, and name its folder with --checkout. It is imported
@@ -31,7 +32,6 @@ the authors' images to the last level. Each image is in the record.
 
 import argparse
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -41,7 +41,20 @@ from typing import Any
 import pandas as pd
 import torch
 from machine import peer
-from side_by_side import begin, default, finish, parser, verdict
+from side_by_side import (
+    Task,
+    alone,
+    begin,
+    default,
+    finish,
+    headline,
+    parser,
+    show,
+    take_turns,
+    times,
+    use,
+    verdict,
+)
 from torch import Tensor, nn
 
 from humimp import attacks, classifiers, color, datasets, distances, weights
@@ -56,6 +69,12 @@ DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 Attack = Callable[[Tensor, Tensor], Tensor]
 TOLERANCE = 0.02  # of the mean of each distance, where ours does what the authors' code does
 ALIKE = ("same", "code")
+SIDES = {  # in the order of times: ours, and what is set beside it
+    "code": "humimp",
+    "same": "humimp, the authors' colour difference",
+    "least": "humimp, keep=least",
+    "authors": "the authors' code",
+}
 
 
 def arguments() -> argparse.Namespace:
@@ -110,25 +129,20 @@ def compared(options: argparse.Namespace, model: nn.Module) -> dict[str, Attack]
     }
 
 
-def turns(options: argparse.Namespace, model: nn.Module, by: dict[str, Attack]) -> pd.DataFrame:
-    """Attack the photographs by each, in turn; a row per image."""
-    photographs, _, ids = datasets.photographs(options.images, options.size)
-    images = from_uint8(to_uint8(photographs), getattr(torch, options.dtype))
-    labels = classifiers.predict(model, images)
+def measure(
+    model: nn.Module, given: list[tuple[Tensor, Tensor]], ids: list[str], made: dict[str, Any]
+) -> pd.DataFrame:
+    """Measure what each made of the photographs; a row per image."""
     rows = []
-    for index, name in enumerate(ids):
-        image, label = images[index, None], labels[index, None]
+    for index, (name, (image, label)) in enumerate(zip(ids, given, strict=True)):
         row: dict[str, Any] = {"id": name}
-        made = {}
-        for who in list(by)[:: -1 if index % 2 else 1]:
-            start = time.perf_counter()
-            got = made[who] = by[who](image, label)
-            row[f"seconds_{who}"] = time.perf_counter() - start
+        for who in made:
+            got = made[who][index]
             row[f"success_{who}"] = bool(classifiers.predict(model, got) != label)
-            for measure, function in DISTANCES.items():
-                row[f"{measure}_{who}"] = float(function(image.float(), got.float()))
-        for who, got in made.items():
-            row[f"levels_from_authors_{who}"] = float((got - made["authors"]).abs().max() * 255)
+            for distance, function in DISTANCES.items():
+                row[f"{distance}_{who}"] = float(function(image.float(), got.float()))
+            off = (got - made["authors"][index]).abs().max()
+            row[f"levels_from_authors_{who}"] = float(off * 255)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -139,15 +153,11 @@ def compare(rows: pd.DataFrame, who: str) -> dict[str, Any]:
         "success": int(rows[f"success_{who}"].sum()),
         "success_differs": rows["id"][rows[f"success_{who}"] != rows["success_authors"]].tolist(),
         "equal_to_authors": int((rows[f"levels_from_authors_{who}"] < 0.5).sum()),
-        "seconds_median": float(rows[f"seconds_{who}"].median()),
-        "time_authors_by_this_median": float(
-            (rows["seconds_authors"] / rows[f"seconds_{who}"]).median()
-        ),
     }
-    for measure in DISTANCES:
-        ours, authors = rows[f"{measure}_{who}"], rows[f"{measure}_authors"]
+    for distance in DISTANCES:
+        ours, authors = rows[f"{distance}_{who}"], rows[f"{distance}_authors"]
         off = (ours / authors - 1).abs()
-        found[measure] = {
+        found[distance] = {
             "mean": float(ours.mean()),
             "mean_off": float(ours.mean() / authors.mean() - 1),
             "worst_off": float(off.max()),
@@ -160,6 +170,15 @@ def main() -> None:
     options = arguments()
     model = classifiers.load("mobilenet_v2").to(getattr(torch, options.dtype))
     by = compared(options, model)
+    photographs, _, ids = datasets.photographs(options.images, options.size)
+    images = from_uint8(to_uint8(photographs), getattr(torch, options.dtype))
+    given = list(zip(images.split(1), classifiers.predict(model, images).split(1), strict=True))
+    sides: dict[str, Task] = {
+        side: lambda turn, attack=by[who]: attack(*given[turn]) for who, side in SIDES.items()
+    }
+    if options.only:
+        alone(sides, options)
+        return
     record = begin(
         options,
         tolerance=TOLERANCE,
@@ -171,26 +190,27 @@ def main() -> None:
             FILES,
         ),
     )
-    rows = turns(options, model, by)
+    made, seconds = take_turns(sides, len(given))
+    rows = measure(model, given, ids, {who: made[side] for who, side in SIDES.items()})
     record["images"] = len(rows)
     record["compared"] = {who: compare(rows, who) for who in by}
 
     print(f"{'':8} {'success':>7}  {'':10} {'mean':>9} {'off':>7} {'worst':>8}  beyond 10 %")
     for who, found in record["compared"].items():
-        for place, measure in enumerate(DISTANCES):
-            row = found[measure]
+        for place, distance in enumerate(DISTANCES):
+            row = found[distance]
             print(
                 f"{who if place == 0 else '':8} {found['success'] if place == 0 else '':>7}  "
-                f"{measure:10} {row['mean']:9.4f} {row['mean_off']:+7.2%} "
+                f"{distance:10} {row['mean']:9.4f} {row['mean_off']:+7.2%} "
                 f"{row['worst_off']:8.2%}  {len(row['beyond_a_tenth'])}"
             )
-        print(
-            f"{'':16}  {found['equal_to_authors']} equal; the authors' time is "
-            f"{found['time_authors_by_this_median']:.2f} times this one's, "
-            f"{found['seconds_median']:.2f} s an image"
-        )
+        print(f"{'':16}  {found['equal_to_authors']} equal")
+    headline(record, f"PerC_AL, {len(rows)} images of {options.size}, {options.steps} steps")
+    record["speed"] = times(seconds, SIDES["code"], 1)
+    use(record["speed"], record, 1, sides, alike=False, precision=options.dtype)
+    show(record["speed"])
     record["agreement"] = {
-        who: {measure: record["compared"][who][measure]["mean_off"] for measure in DISTANCES}
+        who: {distance: record["compared"][who][distance]["mean_off"] for distance in DISTANCES}
         for who in ALIKE
     }
     record["equal"] = all(

@@ -154,13 +154,13 @@ def precisions(device: str) -> tuple[str, ...]:
 
     PyTorch lets a GPU round the factors of convolutions, though not of products, to TF32.
     """
-    return ("float32",) if device == "cpu" else ("tf32", "float32", "bfloat16")
+    return ("float32", "float64") if device == "cpu" else ("tf32", "float32", "bfloat16")
 
 
 def rate(device: str = "cpu", precision: str = "float32", size: int = 2048) -> float:
     """Measure the floating-point operations a second of a matrix product; the best of seven."""
     size = size if device == "cpu" else 4 * size
-    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    dtype = torch.float32 if precision == "tf32" else getattr(torch, precision)
     one, other = (torch.rand(size, size, device=device).to(dtype) for _ in range(2))
     with rounding(products="tf32" if precision == "tf32" else "ieee"):
         taken = [clock(lambda: one @ other, device)[1] for _ in range(8)][1:]
@@ -199,11 +199,12 @@ def use(
     sides: dict[str, Task],
     *names: str,
     alike: bool = True,
+    precision: str | None = None,
 ) -> None:
     """Add peak memory and arithmetic of the first turn to the named sides, or to all.
 
-    Their share of the machine's rate is that of the rate in the precision that ends their name,
-    over the median of the turns, or, if these are not ``alike``, over the first.
+    Their share of the machine's rate is that of the rate in this precision, or the one that ends
+    their name, over the median of the turns, or, if these are not ``alike``, over the first.
     """
     device, rates = record["options"]["device"], record["matmul_per_second_in"]
     for name in names or rows:
@@ -211,7 +212,7 @@ def use(
         row = rows[name]
         row["peak_bytes"] = found["peak_bytes"]
         row["operations"] = found["operations"] / items
-        rate = rates.get(name.rpartition(", ")[2], record["matmul_per_second"])
+        rate = rates.get(precision or name.rpartition(", ")[2], record["matmul_per_second"])
         taken = row["seconds_median"] if alike else row["seconds"][0]
         row["share_of_matmul"] = row["operations"] / taken / rate
 

@@ -30,7 +30,6 @@ from humimp.pages import Project
 results = Project.holding("a3_speed").root / "results"
 files = [*sorted(results.glob("benchmarks/*.json")), *sorted(results.glob("peers/*.json"))]
 records = {file.stem: json.loads(file.read_text("utf-8")) for file in files}
-peers = {file.stem: pd.read_parquet(file) for file in results.glob("peers/*.parquet")}
 
 # %% [markdown]
 # ## How it was measured
@@ -42,7 +41,7 @@ peers = {file.stem: pd.read_parquet(file) for file in results.glob("peers/*.parq
 
 # %% tags=["remove-output", "hide-input"]
 found = findings.measured(records)
-compared = findings.compared(found, peers)
+compared = findings.compared(found)
 glue("fig_ratios", ratios(compared), display=True)
 glue("tab_sides", sides_table(found), display=True)
 book.tell(findings.outcome(compared))
@@ -60,13 +59,13 @@ book.tell(findings.pgd(records["pgd_gpu"]), prefix="gpu_")
 # :alt: "Dots of how many times as long the other side takes in each comparison"
 # :name: "fig-ratios"
 #
-# **Figure E17.** How many times as long the other side takes, for each of {glue:text}`n_rows` comparisons; right of the line this package is faster. The dot is the median over the turns (of two turns, their mean), beside the authors' code of PerC_AL, PPGD and LPA over the images; the thin black line goes from the least to the greatest of them. Blue circles: ours is the faster in every turn; red diamonds: the other is; grey squares: turns disagree. *As it comes*: on the classifier as torchvision builds it; the other sides have this package's, with batch normalisation folded into convolutions. What was checked of the results is said above. Machines: {glue:text}`machines`.
+# **Figure E17.** How many times as long the other side takes, for each of {glue:text}`n_rows` comparisons; right of the line this package is faster. The dot is the median over the turns (of two turns, their mean), beside the authors' code of PerC_AL, PPGD and LPA, which take one image a turn, over the images; the thin black line goes from the least to the greatest of them. Blue circles: ours is the faster in every turn; red diamonds: the other is; grey squares: turns disagree. *As it comes*: on the classifier as torchvision builds it; the other sides have this package's, with batch normalisation folded into convolutions. What was checked of the results is said above. Machines: {glue:text}`machines`.
 # ```
 #
 # ```{glue:figure} tab_sides
 # :name: "tab-sides"
 #
-# **Table E24.** The sides of each comparison that were measured turn by turn, ours in grey with ratio 1: seconds per image (at equal steps, per image and step; for Algorithm 2, per image that is attacked in a round; for Algorithm 3, per model; median over turns), ratio to ours, peak memory of a process that does this alone, and the share of the machine's rate in a matrix product in float32, which a run can slightly exceed, and bfloat16 clearly.
+# **Table E24.** The sides of each comparison that were measured turn by turn, ours in grey with ratio 1: seconds per image (at equal steps, per image and step; for Algorithm 2, per image that is attacked in a round; for Algorithm 3, per model; median over turns), ratio to ours, peak memory of a process that does this alone, and the share of the machine's rate in a matrix product in float32, which a run can slightly exceed, and bfloat16 clearly; in float64 where a side computes in it.
 # ```
 #
 # - **Algorithm 1** against its listing as one would write it on piq's PieAPP, one image at a time: {glue:text}`algorithm1_ratio:.2f` times at PieAPP's full width, {glue:text}`algorithm1_reduced:.2f` times where the convolutions of PieAPP take factors rounded to bfloat16 (`precision="bfloat16"`), for which that machine ({glue:text}`algorithm1_machine`) has instructions.

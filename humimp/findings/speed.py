@@ -27,18 +27,11 @@ WHAT = {
     "distances": "Distances",
     "defenses": "Defences",
     "dro": "Training",
+    "perc_al_float32": "PerC_AL",
+    "perc_al": "PerC_AL, float64",
+    "nptm": "NPTM",
     "adv_lib": "DDN, ALMA",
 }
-# Attacks beside their authors' code, where each image is a turn: the name, the table of a row per
-# image, its rows, and the columns of seconds.
-_PEERS = (
-    ("PerC_AL", "perc_al_float32", None, "authors", "code"),
-    ("PerC_AL, float64", "perc_al", None, "authors", "code"),
-    ("PPGD", "nptm", "ppgd, newton, float32", "theirs", "ours"),
-    ("PPGD, float64", "nptm", "ppgd, newton, float64", "theirs", "ours"),
-    ("LPA", "nptm", "lpa, newton, float32", "theirs", "ours"),
-    ("LPA, float64", "nptm", "lpa, newton, float64", "theirs", "ours"),
-)
 #: Attacks that stop behind the boundary, where rounding decides nothing.
 _STOPPING = ("PGD (L2)", "Ours (a = 0)", "Ours (a = 1)", "Ours (a = 5)")
 
@@ -128,18 +121,13 @@ def measured(records: Mapping[str, Record]) -> list[tuple[str, Side]]:
     ]
 
 
-def compared(
-    found: Sequence[tuple[str, Side]], peers: Mapping[str, pd.DataFrame]
-) -> list[Comparison]:
+def compared(found: Sequence[tuple[str, Side]]) -> list[Comparison]:
     """List what was set beside ours, with the ratio of each turn.
 
     Parameters
     ----------
     found
         As `measured` gives it.
-    peers
-        The tables beside authors' code, by the name of their record: a row per image, with columns
-        of seconds, and ``attack`` where a table has several.
     """
     turns = {(what, side.name): side.turns for what, side in found}
     rows: list[Comparison] = [
@@ -151,12 +139,6 @@ def compared(
             rows.append(
                 (f"{what}, ours in bfloat16: as listed", [one / own for one, own in listed])
             )
-    for name, record, attack, theirs, ours in _PEERS:
-        table = peers[record]
-        if attack is not None:
-            table = table[table["attack"] == attack]
-        taken = table[f"seconds_{theirs}"] / table[f"seconds_{ours}"]
-        rows.append((f"{name}: the authors' code", taken.tolist()))
     return rows
 
 
