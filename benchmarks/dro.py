@@ -34,7 +34,7 @@ from side_by_side import (
 )
 from torch import nn
 
-from humimp import attacks, classifiers, datasets, dro, experiment, geography
+from humimp import attacks, classifiers, datasets, dro, experiment, simulation
 
 ATTACK = partial(attacks.pgd_l2, steps=10)
 BATCHES, LISTING_2 = "Algorithm 2, humimp", "Algorithm 2 as listed"
@@ -114,8 +114,8 @@ def l2(robust: dro.RobustDataset, originals: torch.Tensor) -> float:
 def main() -> None:
     options = arguments()
     record = begin(options)
-    known = geography.simulate(datasets.digits("train"), seed=1)
-    test = geography.simulate(datasets.digits("test"), seed=2)
+    known = simulation.simulate(datasets.digits("train"), strength=6, seed=1)
+    test = simulation.simulate(datasets.digits("test"), strength=6, seed=2)
     images = known.images[: options.images].to(options.device)
     labels = known.labels[: options.images].to(options.device)
     model = classifiers.train(experiment.digits_network(), images, labels, epochs=30, shift=1)

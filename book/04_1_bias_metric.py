@@ -48,6 +48,8 @@ from humimp import (
     experiment,
     fairness,
     paper,
+    power,
+    simulation,
 )
 from humimp.figures import figure5, figure5b
 from humimp.figures.enlarged import enlarged
@@ -122,7 +124,7 @@ data = experiment.by_country(
     seed=seed,
     size=size,
 )
-places = fairness.simulated_countries(n_images)
+places = simulation.simulated_countries(n_images)
 about = experiment.places(data.test)
 
 # %% [markdown]
@@ -292,7 +294,7 @@ book.tell(findings.tested(large, large_fit) | findings.learnt(large), prefix="la
 # they hold, and count how often the test rejects.
 
 # %%
-fair = fairness.rejection_rates(records["correct"], places, size=n_deals, seed=seed)
+fair = power.rejection_rates(records["correct"], places, size=n_deals, seed=seed)
 table = figure5.rejections({"rejected, no bias": fair})
 
 # %% tags=["remove-output", "hide-input"]
@@ -328,8 +330,8 @@ typical = 0.75
 steps = np.r_[np.linspace(0, 0.01, 6), np.linspace(0.015, 0.05, 8)]
 totals = (1000, 2000, 10_000, 50_000)
 draws = {
-    total: fairness.f_power(
-        fairness.simulated_countries(total), steps, accuracy=typical, size=n_draws, seed=seed
+    total: power.f_power(
+        simulation.simulated_countries(total), steps, accuracy=typical, size=n_draws, seed=seed
     ).assign(size=lambda each: DOUBLING * each["beta"])
     for total in totals
 }
@@ -350,7 +352,7 @@ right = records["correct"].mean()
 def found(accuracy):
     """How often the planned slope, or the steepest that is possible, is found at this accuracy."""
     slope = findings.possible(planned[0], accuracy, places)
-    return fairness.f_power(places, [slope], accuracy=accuracy, size=n_draws, seed=seed)
+    return power.f_power(places, [slope], accuracy=accuracy, size=n_draws, seed=seed)
 
 
 at_right, at_typical = found(right), found(typical)

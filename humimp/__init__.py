@@ -8,7 +8,8 @@ What there is; nothing imports from a later line of this list.
 - ``efficientnet_lite``, ``classifiers``, ``pieapp``, ``features`` (of NPTM), ``distances`` (LPIPS,
   DISTS, saliency), ``costs`` (ground costs), ``defenses``, ``duality`` (Equations 2 to 4)
 - ``attacks``: Algorithm 1, ``attacks.imperceptible``, and what it is compared with, a file each
-- ``fairness`` (slopes and tests), ``geography`` (countries), ``datasets``
+- ``fairness`` (slopes and tests), ``geography`` (countries), ``simulation`` (of a geography),
+  ``power`` (of the tests), ``datasets``
 - ``runs`` (folders of records), ``batches``, ``evaluate`` (attacks on data sets), ``replicates``,
   ``dro`` (Algorithms 2 and 3), ``experiment`` (Section 4, set up)
 - ``findings``: from records to the numbers and words of a page

@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from humimp import attacks, checks, classifiers, costs, datasets, dro, files, geography
+from humimp import attacks, checks, classifiers, costs, datasets, dro, files, simulation
 from humimp.geography import GeoDataset
 
 #: Ground costs by the name that a page gives them.
@@ -51,7 +51,7 @@ def by_country(
     ----------
     images
         ``"digits"`` or ``"imagenet1000"``; their geography is simulated
-        (`humimp.geography.simulate`).
+        (`humimp.simulation.simulate`).
     n_train, n_test
         How many images to train on and to test on; no image is among both.
     strength, gradient
@@ -81,7 +81,7 @@ def by_country(
         x, y, ids = datasets.imagenet1000(n_train + n_test, size=size)
         first = datasets.Dataset(x[:n_train], y[:n_train], ids[:n_train])
         second = datasets.Dataset(x[n_train:], y[n_train:], ids[n_train:])
-    simulate = partial(geography.simulate, strength=strength, gradient=gradient)
+    simulate = partial(simulation.simulate, strength=strength, gradient=gradient)
     return Images(simulate(first, seed=2 * seed), simulate(second, seed=2 * seed + 1))
 
 
@@ -122,7 +122,7 @@ def dealt(
         As of `places`.
     """
     n = len(ids)
-    found = geography.simulate(  # countries do not depend on what the images show
+    found = simulation.simulate(  # countries do not depend on what the images show
         (torch.zeros(n, 1, 1, 1), torch.zeros(n, dtype=torch.int64), list(ids)),
         strength=strength,
         gradient=gradient,

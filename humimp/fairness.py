@@ -1,13 +1,11 @@
-"""Does accuracy depend on income? The bias metric and the tests of Section 4, and their trial.
+"""Does accuracy depend on income? The bias metric and the tests of Section 4.
 
 Records of a classifier become one accuracy per country (:func:`accuracy_by_country`), the slope of
 accuracy on log GDP per capita is fitted by generalised least squares (:func:`slope`), and its
 F-test asks whether it is zero. The slopes of many models, trained in two ways, are compared by
 t-tests (:func:`t_tests`, :func:`compare`).
 
-The tests are tested too: :func:`simulated_countries` and :func:`assign` deal images out to
-countries at random (:func:`rejection_rates`), and :func:`f_power` and :func:`t_power` plant a bias,
-or a difference between slopes, of known size, and count how often the tests find it.
+`humimp.power` asks how often these tests find a bias, of known size or none.
 """
 
 import os
@@ -23,23 +21,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from humimp import checks, paper
+from humimp import checks
 
 Array = NDArray[np.float64]
 
 #: What the covariance of the countries' accuracies may be assumed to be, up to a common factor:
 #: the paper's, that of a share of n images, and the same for all countries.
 COVARIANCES = ("1/sqrt(n)", "1/n", "ols")
-
-#: Countries of the simulated geography, from the most images to the fewest. The first five and
-#: their order are the paper's; the rest is our choice, made to span the incomes of the world.
-SIMULATED = (
-    *("USA", "GBR", "CAN", "AUS", "DEU", "FRA", "ITA", "ESP", "JPN", "NLD", "IND", "CHN", "BRA"),
-    *("MEX", "SWE", "CHE", "THA", "IRL", "NZL", "ARG", "ZAF", "PRT", "POL", "TUR", "IDN", "PHL"),
-    *("CHL", "PER", "EGY", "VNM", "MYS", "MAR", "KEN", "PAK", "NPL", "ECU", "UKR", "KHM", "TZA"),
-    *("GHA", "ETH"),
-)
-
 
 # ---------------------------------------------------------------- accuracy and income by country
 
@@ -250,11 +238,11 @@ def _check_records(records: pd.DataFrame) -> "pd.Series[bool]":
             f"records: image {checks.few(twice)} comes more than once; "
             "keep one row per image (of one attack, where there are several)"
         )
-    _check_correct(records["correct"], "records: correct")
+    check_correct(records["correct"], "records: correct")
     return records["correct"].astype(bool)
 
 
-def _check_correct(correct: "pd.Series[Any]", name: str) -> None:
+def check_correct(correct: "pd.Series[Any]", name: str) -> None:
     """Check that every answer is either right or wrong."""
     strange = correct[~correct.isin([True, False])]
     if len(strange):
@@ -349,7 +337,7 @@ def slope(countries: pd.DataFrame, *, covariance: str = "1/sqrt(n)") -> Slope:
         without images; if a value is not finite or an accuracy not in [0, 1]; if all countries
         have the same income or the same accuracy.
     """
-    accuracy, log_gdp, n = _check_countries(countries)
+    accuracy, log_gdp, n = check_countries(countries)
     model = sm.GLS(accuracy, sm.add_constant(log_gdp), sigma=_sigma(n, covariance))
     fit = model.fit()
     f = float(f_statistics(accuracy[None], log_gdp, n, covariance=covariance)[0])
@@ -482,7 +470,7 @@ def by_model(
     for replicate, own in records.groupby("replicate", sort=False):
         kept = accuracy_by_country(own, gdp).kept
         right, log_gdp, n = (kept[column].to_numpy() for column in ("accuracy", "log_gdp", "n"))
-        _check_countries(kept.assign(accuracy=np.linspace(0, 1, len(n))))
+        check_countries(kept.assign(accuracy=np.linspace(0, 1, len(n))))
         by = by_income(kept, groups=groups)["accuracy"]
         row = {
             "beta": slopes(right, log_gdp, n, covariance=covariance)[0],
@@ -522,7 +510,7 @@ def permutation_p_value(
     ValueError
         As :func:`slope`; or if ``n`` or the numbers of correct images are not whole.
     """
-    accuracy, log_gdp, n = _check_countries(countries)
+    accuracy, log_gdp, n = check_countries(countries)
     checks.count(size, "size", low=1)
     whole, correct = n.astype(int), np.rint(n * accuracy).astype(int)
     if (whole != n).any() or not np.allclose(correct, n * accuracy, atol=1e-6):
@@ -542,7 +530,7 @@ def _sigma(n: Array, covariance: str) -> Array:
     return sigma
 
 
-def _check_countries(countries: pd.DataFrame) -> tuple[Array, Array, Array]:
+def check_countries(countries: pd.DataFrame) -> tuple[Array, Array, Array]:
     """Check a table of countries and return accuracy, log GDP and n."""
     columns = ("accuracy", "log_gdp", "n")
     if not isinstance(countries, pd.DataFrame):
@@ -774,300 +762,6 @@ def fitting_df(
         if t_p_value(t + dt, df, sides=sides) <= p + dp
         and t_p_value(t - dt, df, sides=sides) >= p - dp
     ]
-
-
-# ---------------------------------------------------------------------------- simulated geography
-
-
-def simulated_countries(
-    total: int, *, minimum: int = 3, gdp: pd.DataFrame | None = None
-) -> pd.DataFrame:
-    """Share images out among 41 countries, as unevenly as in the paper's data set.
-
-    The United States get 43.2 % and the United Kingdom 12.8 %, as in Section 4. Each of the other
-    countries gets ``minimum`` images and a part of the rest in proportion to 1/rank, from
-    Canada (3) down to Ethiopia (41).
-
-    Parameters
-    ----------
-    total
-        Number of images; at least 266 with the default ``minimum``.
-    minimum
-        Least number of images of a country, ≥ 1.
-    gdp
-        As :func:`income` returns it, which is the default.
-
-    Returns
-    -------
-    pandas.DataFrame
-        41 rows, in the order of :data:`SIMULATED`: ``country``, ``name``, ``n``, ``gdp``,
-        ``log_gdp``. Names and GDP are real, the numbers of images are not.
-
-    Raises
-    ------
-    ValueError
-        If there are too few images, or ``gdp`` lacks one of the countries.
-    """
-    if minimum < 1:
-        raise ValueError(f"minimum: every country needs an image; expected ≥ 1, got {minimum}")
-    known = incomes(gdp).reindex(list(SIMULATED))
-    if known["gdp"].isna().any():
-        raise ValueError(
-            f"gdp: no GDP per capita of {checks.few(known.index[known['gdp'].isna()])}; "
-            "the simulated geography needs it of every country in SIMULATED"
-        )
-    shares = np.array([paper.SHARE_US, paper.SHARE_UK]) / 100
-    ranks = np.arange(3, len(SIMULATED) + 1)
-    spare = total * (1 - shares.sum()) - minimum * len(ranks)
-    if spare < 0:
-        raise ValueError(
-            f"total: {total} images are too few for {minimum} in each of {len(SIMULATED)} "
-            "countries beside the shares of the US and the UK; take more images, or a smaller "
-            "minimum"
-        )
-    exact = np.append(total * shares, minimum + spare / ranks / (1 / ranks).sum())
-    n = np.floor(exact).astype(int)
-    largest = np.argsort(-(exact - n), kind="stable")[: total - n.sum()]
-    n[largest] += 1
-    return pd.DataFrame(
-        {
-            "country": list(SIMULATED),
-            "name": known["name"].to_list(),
-            "n": n,
-            "gdp": known["gdp"].to_numpy(),
-            "log_gdp": np.log(known["gdp"].to_numpy()),
-        }
-    )
-
-
-def assign(countries: pd.DataFrame, *, seed: int = 0) -> NDArray[np.str_]:
-    """Deal images out to countries at random: a simulated geography without a bias.
-
-    Parameters
-    ----------
-    countries
-        With ``country`` and ``n``, the number of images of each, as from
-        :func:`simulated_countries`.
-    seed
-        The same seed gives the same countries.
-
-    Returns
-    -------
-    ndarray of str
-        The country of each image; as many as ``n`` adds up to.
-    """
-    codes = countries["country"].to_numpy(dtype=str)
-    order = _deal(countries, np.random.default_rng(seed))
-    return cast(NDArray[np.str_], codes[order])
-
-
-def rejection_rates(
-    correct: ArrayLike,
-    countries: pd.DataFrame,
-    *,
-    size: int = 2000,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Count how often the F-test finds a bias where there is none, over simulated geographies.
-
-    The classifier's answers stay the same; only which country each image belongs to changes. The
-    test has the level 5 %, so it should reject in 5 % of the cases.
-
-    Parameters
-    ----------
-    correct
-        Shape (N,): whether the classifier is right about each image.
-    countries
-        As in :func:`assign`, with ``log_gdp``.
-    size
-        How many geographies to deal out.
-    seed
-        Of the deals.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Indexed by covariance (:data:`COVARIANCES`): ``rate``, the share rejected; ``error``, the
-        standard error of ``rate`` as an estimate from ``size`` draws; ``beta`` and ``spread``, the
-        mean and the standard deviation of the slopes.
-
-    Raises
-    ------
-    ValueError
-        If the numbers of images differ, ``correct`` holds something else than true and false,
-        there are fewer than three countries, or they all have the same income.
-    """
-    right = np.asarray(correct)
-    if right.shape != (countries["n"].sum(),):
-        raise ValueError(
-            f"countries: n adds up to {countries['n'].sum()}, but correct has the shape "
-            f"{right.shape}; use simulated_countries(total=<number of images>)"
-        )
-    _check_correct(pd.Series(right), "correct")
-    right = right.astype(float)
-    _, g, n = _check_countries(countries.assign(accuracy=np.linspace(0, 1, len(countries))))
-    checks.count(size, "size", low=1)
-    generator = np.random.default_rng(seed)
-    accuracies = np.empty((size, len(n)))
-    for row in accuracies:
-        order = _deal(countries, generator)
-        row[:] = np.bincount(order, right, len(n)) / n
-    critical = stats.f.isf(paper.SIGNIFICANCE, 1, len(n) - 2)
-    rows = {}
-    for covariance in COVARIANCES:
-        rejected = f_statistics(accuracies, g, n, covariance=covariance) > critical
-        betas = slopes(accuracies, g, n, covariance=covariance)
-        rows[covariance] = (*_rate(rejected), betas.mean(), betas.std())
-    columns = ["rate", "error", "beta", "spread"]
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-    return table.rename_axis("covariance")
-
-
-def f_power(
-    countries: pd.DataFrame,
-    betas: ArrayLike,
-    *,
-    accuracy: float,
-    size: int = 2000,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Count how often the F-test, at the level 5 %, finds a bias of known size.
-
-    Country i has the accuracy p_i = ``accuracy`` + β (g_i − ḡ), where ḡ is the mean of log GDP over
-    all images, and its number of correct images is drawn from the binomial distribution with n_i
-    and p_i.
-
-    Parameters
-    ----------
-    countries
-        With ``n`` and ``log_gdp``, as from :func:`simulated_countries`.
-    betas
-        Shape (B,): the true slopes to try, in accuracy per unit of log GDP; 0 gives the level.
-    accuracy
-        Of all images together; between 0 and 1.
-    size
-        How many times to draw for each slope.
-    seed
-        Of the draws.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per slope and covariance (:data:`COVARIANCES`): ``beta``, ``covariance``, ``rate``,
-        the share rejected, and ``error``, its standard error as an estimate from ``size`` draws.
-
-    Raises
-    ------
-    ValueError
-        If ``accuracy`` is not in [0, 1]; if a country's would leave [0, 1], naming the first slope
-        with which it does, and up to where all slopes fit, rising or falling; if there are fewer
-        than three countries, or they all have the same income.
-    """
-    if not 0 <= accuracy <= 1:
-        raise ValueError(
-            f"accuracy: expected a number between 0 and 1, got {accuracy:g}; divide percent by 100"
-        )
-    _, g, n = _check_countries(countries.assign(accuracy=np.linspace(0, 1, len(countries))))
-    checks.count(size, "size", low=1)
-    away = g - n @ g / n.sum()
-    tried = np.atleast_1d(np.asarray(betas, dtype=float))
-    truth = accuracy + tried[:, None] * away
-    fits = ((truth >= 0) & (truth <= 1)).all(1)
-    if not fits.all():
-        most = min(accuracy, 1 - accuracy) / np.abs(away).max()
-        raise ValueError(
-            f"betas: with {tried[~fits][0]:g} a country's accuracy leaves [0, 1]; at a mean "
-            f"accuracy of {accuracy:g} every slope up to {most:.3g} is possible, of either sign"
-        )
-    critical = stats.f.isf(paper.SIGNIFICANCE, 1, len(n) - 2)
-    generator = np.random.default_rng(seed)
-    rows = []
-    for beta, p in zip(tried, truth, strict=True):
-        drawn = generator.binomial(n.astype(int), p, size=(size, len(n))) / n
-        for covariance in COVARIANCES:
-            f = f_statistics(drawn, g, n, covariance=covariance)
-            rows.append((beta, covariance, *_rate(f > critical)))
-    return pd.DataFrame(rows, columns=["beta", "covariance", "rate", "error"])
-
-
-def t_power(
-    ours: ArrayLike,
-    other: ArrayLike,
-    differences: ArrayLike,
-    *,
-    size: int = 2000,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Count how often the t-tests find a difference of known size, given how the slopes scatter.
-
-    The tests are one-sided, at the level 5 %. Both series are shifted to the same mean, as many
-    pairs as there are get drawn from them with replacement, and the difference is added to
-    ``other``. So the tests are tried on slopes that scatter, and hang together within pairs, as the
-    observed ones do, and not as a normal distribution says. A draw without scatter, as of one pair
-    over and over, rejects nothing.
-
-    Parameters
-    ----------
-    ours, other
-        As in :func:`t_tests`. Pairs with NaN are left out.
-    differences
-        Shape (D,): the true differences to try, mean of ``other`` minus mean of ``ours``; 0 gives
-        the level.
-    size
-        How many times to draw; the draws are the same for each difference.
-    seed
-        Of the draws.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per difference and test (:data:`T_TESTS`): ``difference``, ``test``, ``rate``, the
-        share rejected, and ``error``, its standard error as an estimate from ``size`` draws.
-
-    Raises
-    ------
-    ValueError
-        As :func:`t_tests`.
-    """
-    t_tests(ours, other)  # checks them
-    checks.count(size, "size", low=1)
-    pairs = np.column_stack([np.asarray(ours, dtype=float), np.asarray(other, dtype=float)])
-    pairs = pairs[~np.isnan(pairs).any(1)]
-    count = len(pairs)
-    chosen = np.random.default_rng(seed).integers(count, size=(size, count))
-    a, b = np.moveaxis((pairs - pairs.mean(0))[chosen], -1, 0)
-    tiny = 1e-12 * np.abs(pairs).max()  # rounding leaves about 1e-16 of it without scatter
-    mean, within = (b - a).mean(1), (b - a).var(1, ddof=1) / count
-    va, vb = a.var(1, ddof=1) / count, b.var(1, ddof=1) / count
-    with np.errstate(invalid="ignore"):
-        welch = (va + vb) ** 2 * (count - 1) / (va**2 + vb**2)  # 0/0 where a draw has no scatter
-    laws = {
-        "paired": (within, np.full(size, count - 1.0)),
-        "unpaired": (va + vb, np.full(size, 2.0 * count - 2)),
-        "Welch": (va + vb, welch),
-    }
-    rows = []
-    for difference in np.atleast_1d(np.asarray(differences, dtype=float)):
-        for test, (variance, df) in laws.items():
-            critical = stats.t.isf(paper.SIGNIFICANCE, df) * np.sqrt(variance)
-            found = (np.sqrt(variance * count) > tiny) & (mean + difference > critical)
-            rows.append((difference, test, *_rate(found)))
-    return pd.DataFrame(rows, columns=["difference", "test", "rate", "error"])
-
-
-def _rate(rejected: NDArray[np.bool_]) -> tuple[float, float]:
-    """Return the share rejected and its standard error."""
-    rate = float(rejected.mean())
-    return rate, float(np.sqrt(rate * (1 - rate) / len(rejected)))
-
-
-def _deal(countries: pd.DataFrame, generator: np.random.Generator) -> NDArray[np.intp]:
-    """Return for each image the row of its country."""
-    n = countries["n"].to_numpy()
-    places = generator.permutation(np.repeat(np.arange(len(n)), n))
-    dealt = np.empty_like(places)
-    dealt[generator.permutation(len(places))] = places
-    return dealt
 
 
 def _count(number: Any, noun: str) -> str:

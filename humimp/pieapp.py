@@ -239,6 +239,8 @@ class Distance:
 
     - The reference does not change during an attack, so its part is computed once. The first
       hidden layers are linear, so 2 · hidden numbers per patch are all that must be remembered.
+    - An attack's first step is at the reference. Where no hidden unit of the error is active there
+      and the error is 0, as with PieAPP-small, so is the gradient, and nothing is computed.
     - Neighbouring patches overlap, so convolutions 1 and 2 run once on the whole image (`_early`).
     - From convolution 4 on, ReLU runs after max-pooling, on a quarter of the values; they commute.
     - Tensors are laid out as the convolution and matrix kernels like them: ``channels_last``,
@@ -287,6 +289,8 @@ class Distance:
             weight = self._network.convolution(number).weight
             weight.data = weight.contiguous(memory_format=torch.channels_last)
         self._levels = _by_level(self._network)
+        idle = bool((self._network.fc1_score.bias <= 0).all())
+        self._flat = idle and self._network.at_reference() == 0  # at the reference
         for layer in (self._network.fc1_score, self._network.fc1_weight):
             layer.register_parameter("weight", None)  # at width 64 a quarter of a gigabyte
 
@@ -407,8 +411,9 @@ class Distance:
 class FromReference:
     """The distance from fixed references; indices or a mask in brackets keep some of them.
 
-    The references' part is computed once, in the first call. An attack's first step is at the
-    references themselves: there, what the images' gradient is taken of is their part, too.
+    The references' part is computed once, in the first call that needs it. An attack's first step
+    is at the references themselves: there, what the images' gradient is taken of is their part,
+    too, unless it is known to be 0.
     """
 
     def __init__(
@@ -430,6 +435,8 @@ class FromReference:
                 f"images: expected the shape of the references, {tuple(self._reference.shape)}, "
                 f"got {tuple(images.shape)}; where images are dropped, index the references too"
             )
+        if self._known is None and self._at_minimum(images):
+            return 0 * images.flatten(1).sum(1)
         values, learnt = [], []
 
         def errors(reference: Tensor, known: Tensor | None, images: Tensor) -> Tensor:
@@ -448,6 +455,11 @@ class FromReference:
                 values.append(_ValueAndGradient.apply(part, partial(errors, reference, one)))
         self._known = torch.cat(learnt)
         return torch.cat(values)
+
+    def _at_minimum(self, images: Tensor) -> bool:
+        """Whether value and gradient, and no more, are asked for where both are 0."""
+        asked = images.requires_grad and torch.is_grad_enabled()
+        return asked and self._distance._flat and torch.equal(images, self._reference)
 
     def __getitem__(self, keep: Tensor) -> "FromReference":
         """Keep the references that indices, or a boolean mask of shape (N,), name."""

@@ -472,6 +472,20 @@ def test_a_folder_of_another_data_set_is_refused(tmp_path):
         dro.load(tmp_path / "nothing")
 
 
+def guided(model: Any, images: Tensor, labels: Tensor, *, guide: nn.Module) -> Tensor:
+    """Halve what another network is sure of."""
+    return images * (1 - guide(images).sigmoid().amax(1)[:, None, None, None] / 2)
+
+
+def test_another_form_of_a_network_that_guides_the_attack_is_refused(tmp_path):
+    wanted = made(out=tmp_path, attack=guided, options={"guide": network(1)})
+    other = network(1)
+    other[2] = nn.Tanh().eval()  # the same weights
+    with pytest.raises(ValueError, match=r"plan_form_sha256: '.*' in the folder, '.*' now"):
+        made(out=tmp_path, attack=guided, options={"guide": other})
+    assert same(made(out=tmp_path, attack=guided, options={"guide": network(1)}), wanted)
+
+
 def test_a_diary_from_before_forms_were_known_is_accepted(tmp_path):
     wanted, path = made(out=tmp_path), tmp_path / "provenance.json"
     diary = json.loads(path.read_text())

@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from humimp import classifiers, costs, datasets, dro, experiment, geography
+from humimp import classifiers, costs, datasets, dro, experiment, geography, simulation
 from humimp.experiment import by_country, compared, digits_network, theta0
 
 
@@ -24,7 +24,7 @@ def test_digits_to_train_on_and_to_test_on_are_mnists_own_with_a_simulated_geogr
     data = by_country("digits", n_train=300, n_test=280, strength=5, gradient=0.5, seed=3)
     for own, split, seed in ((data.train, "train", 6), (data.test, "test", 7)):
         dataset = datasets.digits(split, len(own.ids))
-        wanted = geography.simulate(dataset, strength=5, gradient=0.5, seed=seed)
+        wanted = simulation.simulate(dataset, strength=5, gradient=0.5, seed=seed)
         assert own.ids == dataset.ids
         assert own.countries == wanted.countries
         assert torch.equal(own.images, wanted.images)

@@ -1,4 +1,4 @@
-"""The statistics against closed forms and SciPy, the simulated geographies against their law."""
+"""The statistics against closed forms and SciPy."""
 
 import itertools
 import math
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from humimp import fairness, geography, paper
+from humimp import fairness, paper, power, simulation
 
 
 def countries(accuracy, log_gdp, n) -> pd.DataFrame:
@@ -154,7 +154,7 @@ def test_accuracy_by_country_refuses(frame: pd.DataFrame, error: str) -> None:
 
 def test_by_income_pools_the_images_of_each_quarter() -> None:
     generator = np.random.default_rng(0)
-    frame = fairness.simulated_countries(3000)
+    frame = simulation.simulated_countries(3000)
     images = frame.loc[frame.index.repeat(frame["n"]), ["country", "gdp"]]
     images = images.assign(correct=generator.uniform(size=3000) < 0.7)
     table = fairness.by_income(fairness.accuracy_by_country(images).kept)
@@ -228,11 +228,11 @@ def test_slope_is_the_textbook_gls(covariance: str) -> None:
     assert fit.n_countries == 41
 
 
-@pytest.mark.parametrize(("covariance", "power"), [("1/sqrt(n)", 0.25), ("1/n", 0.5), ("ols", 0)])
-def test_slope_is_weighted_least_squares(covariance: str, power: float) -> None:
+@pytest.mark.parametrize(("covariance", "root"), [("1/sqrt(n)", 0.25), ("1/n", 0.5), ("ols", 0)])
+def test_slope_is_weighted_least_squares(covariance: str, root: float) -> None:
     frame = example(1)
     # np.polyfit multiplies residuals, not their squares, by the weights.
-    expected = np.polyfit(frame["log_gdp"], frame["accuracy"], 1, w=frame["n"] ** power)
+    expected = np.polyfit(frame["log_gdp"], frame["accuracy"], 1, w=frame["n"] ** root)
     fit = fairness.slope(frame, covariance=covariance)
     assert [fit.beta, fit.intercept] == pytest.approx(expected)
 
@@ -553,7 +553,7 @@ def test_t_tests_refuse(ours: list[float], other: list[float], error: str) -> No
     with pytest.raises(ValueError, match=error):
         fairness.t_tests(ours, other)
     with pytest.raises(ValueError, match=error):
-        fairness.t_power(ours, other, [0])
+        power.t_power(ours, other, [0])
 
 
 @pytest.mark.parametrize("level", [95, 1, 0])
@@ -656,247 +656,13 @@ def test_fitting_df_are_those_of_a_search_over_what_rounds_to_t(
     assert fairness.fitting_df(t, p, sides=sides, digits=(1, 3)) == found
 
 
-# ------------------------------------------------------------------------------ simulated geography
-
-
-@pytest.mark.parametrize("total", [266, 275, 411, 1000, 2000, 12345])
-def test_simulated_countries_have_the_papers_skew(total: int) -> None:
-    frame = fairness.simulated_countries(total)
-    n = frame["n"].to_numpy()
-    assert len(frame) == paper.N_COUNTRIES
-    assert n.sum() == total
-    assert n.min() >= 3
-    assert (np.diff(n) <= 0).all()
-    assert n[0] == pytest.approx(total * paper.SHARE_US / 100, abs=1)
-    assert n[1] == pytest.approx(total * paper.SHARE_UK / 100, abs=1)
-    names = ["United States", "United Kingdom", "Canada", "Australia", "Germany"]
-    assert frame["name"][:5].tolist() == names
-    assert frame["gdp"].notna().all()
-    assert frame["country"].is_unique
-
-
-@pytest.mark.parametrize(("total", "minimum"), [(100, 3), (265, 3), (0, 1), (5000, 60)])
-def test_simulated_countries_refuse_too_few_images(total: int, minimum: int) -> None:
-    with pytest.raises(ValueError, match=f"{total} images are too few for {minimum} in each of 41"):
-        fairness.simulated_countries(total, minimum=minimum)
-    with pytest.raises(ValueError, match="every country needs an image; expected ≥ 1, got 0"):
-        fairness.simulated_countries(1000, minimum=0)
-
-
-@given(seed=st.integers(0, 1000))
-@settings(max_examples=30, deadline=None)
-def test_every_country_gets_its_number_of_images(seed: int) -> None:
-    frame = fairness.simulated_countries(500)
-    dealt = fairness.assign(frame, seed=seed)
-    assert pd.Series(dealt).value_counts().to_dict() == frame.set_index("country")["n"].to_dict()
-    assert (dealt == fairness.assign(frame, seed=seed)).all()
-    assert dealt.dtype.kind == "U"
-
-
-def test_counts_are_hypergeometric() -> None:
-    frame = fairness.simulated_countries(275)
-    right = np.arange(275) % 5 > 0
-    deals = [fairness.assign(frame, seed=seed) for seed in range(1500)]
-    correct = np.array([[right[d == c].sum() for c in ("USA", "GBR", "ETH")] for d in deals])
-    for column, n in zip(correct.T, (119, 35, 3), strict=True):
-        law = stats.hypergeom(275, right.sum(), n)
-        assert column.mean() == pytest.approx(law.mean(), abs=5 * law.std() / np.sqrt(1500))
-        assert column.var() == pytest.approx(law.var(), rel=0.2)
-
-
-def test_without_bias_the_f_test_rejects_in_about_five_percent() -> None:
-    frame = fairness.simulated_countries(1000)
-    right = np.random.default_rng(0).uniform(size=1000) < 0.85
-    table = fairness.rejection_rates(right, frame, size=4000, seed=1)
-    assert table.index.tolist() == list(fairness.COVARIANCES)
-    # Four standard errors of the simulation, and what the paper's covariance misses by:
-    # it has the power of n wrong.
-    assert table["rate"].to_numpy() == pytest.approx(0.05, abs=4 * 0.0034 + 0.006)
-    assert (table["beta"].abs() < 4 * table["spread"] / np.sqrt(4000)).all()
-    assert (table["spread"].idxmin()) == "1/n"  # Gauss and Markov
-
-
-@pytest.mark.parametrize("covariance", fairness.COVARIANCES)
-def test_rejection_rates_are_those_of_slope_on_each_deal(covariance: str) -> None:
-    frame = fairness.simulated_countries(400)
-    right = np.random.default_rng(5).normal(size=400) < 1
-    verdicts = []
-    for seed in range(150):
-        one = fairness.rejection_rates(right, frame, size=1, seed=seed)
-        dealt = fairness.assign(frame, seed=seed)
-        records = pd.DataFrame({"country": dealt, "correct": right})
-        fit = fairness.slope(fairness.accuracy_by_country(records).kept, covariance=covariance)
-        assert one.loc[covariance, "beta"] == pytest.approx(fit.beta)
-        assert one.loc[covariance, "rate"] == (fit.p < 0.05)
-        verdicts.append((fit.p > 0.01) + (fit.p > 0.025) + (fit.p > 0.05))
-    assert len(set(verdicts)) > 2  # both verdicts occur, and close ones
-
-
-def test_simulated_geography_refuses() -> None:
-    frame = fairness.simulated_countries(300)
-    with pytest.raises(ValueError, match=r"n adds up to 300, but correct has the shape \(2,\)"):
-        fairness.rejection_rates([True, False], frame)
-    for strange, named in ((np.full(300, np.nan), "nan"), (np.linspace(0, 1, 300), "0.003")):
-        with pytest.raises(ValueError, match=f"correct must be true or false, got {named}.*; comp"):
-            fairness.rejection_rates(strange, frame)
-    with pytest.raises(ValueError, match="size: expected a whole number ≥ 1, got 0"):
-        fairness.rejection_rates(np.ones(300), frame, size=0)
-    with pytest.raises(ValueError, match="size: expected a whole number ≥ 1, got 0"):
-        fairness.permutation_p_value(example(), size=0)
-
-
-def test_simulated_countries_need_the_income_of_each() -> None:
-    table = fairness.income()
-    with pytest.raises(ValueError, match="gdp: no GDP per capita of GBR, ETH; the simulated"):
-        fairness.simulated_countries(
-            1000,
-            gdp=table.drop("ETH").assign(
-                gdp=table["gdp"].drop("ETH").mask(table.index.drop("ETH") == "GBR")
-            ),
-        )
-
-
-# ------------------------------------------------------------------------------ power
-
-
-def test_f_power_is_the_share_of_rejections_by_slope() -> None:
-    frame = fairness.simulated_countries(600)
-    table = fairness.f_power(frame, [0, 0.03], accuracy=0.8, size=60, seed=6)
-    assert table["beta"].tolist() == [0] * 3 + [0.03] * 3
-    assert table["covariance"].tolist() == [*fairness.COVARIANCES] * 2
-    generator = np.random.default_rng(6)
-    n, g = frame["n"].to_numpy(), frame["log_gdp"].to_numpy()
-    for beta, rows in table.groupby("beta"):
-        p = 0.8 + beta * (g - np.average(g, weights=n))
-        drawn = generator.binomial(n, p, size=(60, 41)) / n
-        for covariance, rate, error in zip(rows.covariance, rows.rate, rows.error, strict=True):
-            tests = [
-                fairness.slope(frame.assign(accuracy=row), covariance=covariance).p for row in drawn
-            ]
-            assert rate == np.mean(np.array(tests) < 0.05)
-            assert error == pytest.approx(np.sqrt(rate * (1 - rate) / 60))
-
-
-def test_f_power_agrees_with_the_noncentral_f_where_the_covariance_is_right() -> None:
-    frame = fairness.simulated_countries(50_000)
-    n, g = frame["n"].to_numpy(), frame["log_gdp"].to_numpy()
-    spread = n @ (g - np.average(g, weights=n)) ** 2
-    betas = np.array([0, 0.002, 0.004])
-    table = fairness.f_power(frame, betas, accuracy=0.8, size=4000)
-    law = stats.ncf(1, 39, betas[1:] ** 2 * spread / (0.8 * 0.2))  # every p(1 - p) is about 0.16
-    expected = [0.05, *law.sf(stats.f.isf(0.05, 1, 39))]
-    rates = table.loc[table["covariance"] == "1/n", "rate"]
-    assert 0.1 < expected[1] < 0.3 < expected[2] < 0.9
-    assert rates.to_numpy() == pytest.approx(expected, abs=4 * np.sqrt(0.25 / 4000))
-
-
-@pytest.mark.parametrize("accuracy", [0, 1])
-def test_who_is_always_right_or_always_wrong_is_never_found_biased(accuracy: float) -> None:
-    frame = fairness.simulated_countries(300)
-    assert (fairness.f_power(frame, [0], accuracy=accuracy, size=9)["rate"] == 0).all()
-
-
-@pytest.mark.parametrize("accuracy", [0.1, 0.9])
-def test_the_slope_that_f_power_calls_possible_is_the_largest_of_either_sign(
-    accuracy: float,
-) -> None:
-    frame = fairness.simulated_countries(300)
-    with pytest.raises(ValueError, match="every slope up to") as error:
-        fairness.f_power(frame, [1], accuracy=accuracy)
-    (most,) = re.findall(r"every slope up to (\S+) is possible", str(error.value))
-    fairness.f_power(frame, [0.99 * float(most), -0.99 * float(most)], accuracy=accuracy, size=1)
-    with pytest.raises(ValueError, match="leaves"):
-        fairness.f_power(frame, [1.01 * float(most), -1.01 * float(most)], accuracy=accuracy)
-
-
-def test_f_power_refuses() -> None:
-    frame = fairness.simulated_countries(300)
-    with pytest.raises(ValueError, match=r"with -0.5 a country's .* every slope up to 0.0\d+ is"):
-        fairness.f_power(frame, [0, -0.5, 0.1], accuracy=0.9)
-    # The poorest country is further from the mean than the richest.
-    fairness.f_power(frame, [0.04], accuracy=0.9, size=1)
-    with pytest.raises(ValueError, match=r"with -0.035 a .* up to 0.0\d+ is possible, of either"):
-        fairness.f_power(frame, [0.04, -0.035], accuracy=0.9)
-    with pytest.raises(ValueError, match="size: expected a whole number ≥ 1, got 0"):
-        fairness.f_power(frame, [0], accuracy=0.9, size=0)
-    with pytest.raises(ValueError, match="a line needs at least three, got 2"):
-        fairness.f_power(frame[:2], [0], accuracy=0.9)
-    with pytest.raises(ValueError, match="accuracy: expected a number between 0 and 1, got 95; di"):
-        fairness.f_power(frame, [0], accuracy=95)
-
-
-def test_t_power_is_that_of_the_t_tests_on_resampled_pairs() -> None:
-    generator = np.random.default_rng(5)
-    ours = generator.normal(0.02, 0.004, 12)
-    other = ours + generator.standard_t(3, 12) * 0.004
-    other[3] = np.nan
-    table = fairness.t_power(ours, other, [0, 0.003], size=40, seed=2)
-    keep = np.arange(12) != 3
-    a, b = ours[keep] - ours[keep].mean(), other[keep] - other[keep].mean()
-    chosen = np.random.default_rng(2).integers(11, size=(40, 11))
-    for difference, rows in table.groupby("difference"):
-        tests = [fairness.t_tests(a[c], b[c] + difference)["p"] < 0.05 for c in chosen]
-        assert rows["test"].tolist() == list(fairness.T_TESTS)
-        assert rows["rate"].to_numpy() == pytest.approx(np.mean(tests, axis=0))
-
-
-def test_t_power_agrees_with_the_noncentral_t_on_normal_slopes() -> None:
-    quantiles = stats.norm.ppf((np.arange(7) + 0.5) / 7) * 0.004
-    a, b = np.repeat(quantiles, 7), np.tile(quantiles, 7)  # each with each: uncorrelated
-    table = fairness.t_power(a, b, [0, 0.0015], size=20_000)
-    rates = table.set_index(["test", "difference"])["rate"]
-    spreads = {"paired": (b - a).std(), "unpaired": np.sqrt(2) * quantiles.std()}
-    for test, df in (("paired", 48), ("unpaired", 96)):
-        shift = 0.0015 / (spreads[test] / np.sqrt(49))
-        assert rates[test, 0] == pytest.approx(0.05, abs=0.01)
-        assert rates[test, 0.0015] == pytest.approx(
-            stats.nct.sf(stats.t.isf(0.05, df), df, shift), abs=0.02
-        )
-
-
-def test_t_power_has_the_degrees_of_freedom_of_few_pairs() -> None:
-    ours, other = np.array([-3.0, 1, 4, -2]), np.array([2.0, -5, 6, -3])
-    table = fairness.t_power(ours, other, [0, 4], size=3000, seed=1)
-    chosen = np.random.default_rng(1).integers(4, size=(3000, 4))
-    chosen = chosen[np.ptp(chosen, axis=1) > 0]  # without scatter there is no rejection
-    for difference, rows in table.groupby("difference"):
-        b, a = other[chosen] + difference, ours[chosen]
-        tests = [
-            stats.ttest_rel(b, a, axis=1, alternative="greater"),
-            stats.ttest_ind(b, a, axis=1, alternative="greater"),
-            stats.ttest_ind(b, a, axis=1, alternative="greater", equal_var=False),
-        ]
-        expected = [(test.pvalue < 0.05).sum() / 3000 for test in tests]
-        assert rows["rate"].tolist() == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("count", [3, 5])
-def test_a_scatter_that_is_only_rounding_is_none(count: int) -> None:
-    """The mean of three equal numbers, for example, is not always that number."""
-    generator = np.random.default_rng(4)
-    ours, other = generator.normal(0.02, 0.01, (2, count))
-    table = fairness.t_power(ours, other, [1000], size=5000)
-    chosen = np.random.default_rng(0).integers(count, size=(5000, count))
-    scatters = np.ptp(chosen, axis=1) > 0
-    assert not scatters.all()
-    assert table["rate"].tolist() == [pytest.approx(scatters.mean(), abs=1e-12)] * 3
-
-
-def test_a_draw_without_scatter_is_no_rejection() -> None:
-    table = fairness.t_power([0.1, 0.2], [0.3, 0.1], [0, 5], size=400)
-    rates = table.set_index(["test", "difference"])["rate"]
-    # Two pairs drawn from two are the same one in half of the cases.
-    assert rates["paired", 5] == pytest.approx(0.5, abs=0.1)
-    assert rates["unpaired", 5] == pytest.approx(0.5, abs=0.1)
-
-
 # ------------------------------------------------------------------------------ many models
 
 
 def replicas() -> pd.DataFrame:
     """Make the records of three models on one set of images, the last of them diverged."""
     generator = np.random.default_rng(0)
-    frame = fairness.simulated_countries(400)
+    frame = simulation.simulated_countries(400)
     country = generator.permutation(frame["country"].repeat(frame["n"]).to_numpy())
     parts = [
         pd.DataFrame(
@@ -965,9 +731,9 @@ GDP = pd.DataFrame(
 def test_incomes_are_checked_wherever_they_are_given(gdp: object, error: str) -> None:
     for use in (
         lambda: fairness.accuracy_by_country(records(FRA=(3, 1), USA=(5, 5)), gdp),
-        lambda: fairness.simulated_countries(300, gdp=gdp),
+        lambda: simulation.simulated_countries(300, gdp=gdp),
         lambda: fairness.incomes(gdp),
-        lambda: geography.probability(["FRA", "USA"], gradient=1, gdp=gdp),
+        lambda: simulation.probability(["FRA", "USA"], gradient=1, gdp=gdp),
     ):
         with pytest.raises(ValueError, match=error):
             use()

@@ -294,6 +294,42 @@ def test_at_the_reference_one_pass_gives_both(spied):
     assert spied == 4 * [2]  # and it is remembered
 
 
+def flat_network(bias: float = 0.0) -> pieapp.Network:
+    """Return a network that is 0 at the reference, with this bias of its first hidden unit."""
+    network = random_network()
+    for layer in (network.fc1_score, network.fc2_score, network.ref_score_subtract):
+        layer.bias.zero_()
+    network.fc1_score.bias[0] = bias
+    network.centre()
+    return network
+
+
+@pytest.mark.parametrize(("bias", "passes"), [(0.0, 0), (-0.5, 0), (0.5, 1)])
+def test_at_the_reference_nothing_is_computed_where_the_gradient_is_0(spied, bias, passes):
+    network, reference = flat_network(bias), images(2, 3, 64, 91)
+    cost = pieapp.Distance(network).at(reference)
+    values, slope = gradient(lambda _, two: cost(two), None, reference)
+    assert spied == passes * [4]
+    wanted, by_autograd = gradient(network, reference, reference)
+    assert values.abs().max() < 1e-15
+    assert wanted.abs().max() < 1e-15
+    torch.testing.assert_close(slope, by_autograd, rtol=1e-9, atol=1e-15)
+    assert (by_autograd.abs().max() < 1e-15) == (passes == 0)
+    got = gradient(lambda _, two: cost(two), None, near(reference))
+    for one, other in zip(got, gradient(network, reference, near(reference)), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_a_first_call_without_a_gradient_remembers_the_reference(spied):
+    reference = images(2, 3, 64, 91)
+    cost = pieapp.Distance(flat_network()).at(reference)
+    with torch.no_grad():
+        assert cost(reference).eq(0).all()
+    for _ in range(2):
+        gradient(lambda _, two: cost[torch.tensor([1])](two), None, near(reference)[1:])
+    assert spied == [4, 2, 2]
+
+
 def test_memory_is_bounded_by_the_patches_asked_for(spied):
     shape = 3, 3, 64 + 4 * 27, 64  # five patches an image
     cost = pieapp.Distance(random_network(), patches=3).at(images(*shape))

@@ -16,7 +16,7 @@ import argparse
 import csv
 import functools
 import hashlib
-import os
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +26,7 @@ import piq
 import torch
 from torch import Tensor
 
-from humimp import attacks, classifiers, distances, images
+from humimp import attacks, classifiers, distances, files, images
 from training import distortions
 
 Array = np.ndarray
@@ -272,10 +272,9 @@ def prepare(
 
 def save(path: Path, photograph: Photograph) -> None:
     """Write one photograph's file, whole or not at all."""
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as file:
-        np.savez_compressed(file, **{**photograph._asdict(), "names": np.array(photograph.names)})
-    part.replace(path)
+    data = io.BytesIO()
+    np.savez_compressed(data, **{**photograph._asdict(), "names": np.array(photograph.names)})
+    files.write(path, data.getvalue())
 
 
 def load(path: Path) -> Photograph:

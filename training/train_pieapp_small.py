@@ -16,6 +16,7 @@ from its last checkpoint, and every batch depends on the seed and the step alone
 """
 
 import argparse
+import io
 import json
 import time
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from humimp import pieapp
+from humimp import files, pieapp
 from training import committee
 
 WIDTH, HIDDEN = 12, 64
@@ -297,15 +298,15 @@ def main() -> None:
             with (options.out / "log.jsonl").open("a") as file:
                 file.write(json.dumps(line) + "\n")
             print(line, flush=True)
-            part = state.with_suffix(".part")
+            data = io.BytesIO()
             torch.save(
                 {
                     "network": net.state_dict(), "optimizer": optimizer.state_dict(),
                     "step": step + 1, "seconds": seconds,
                 },
-                part,
+                data,
             )  # fmt: skip
-            part.replace(state)
+            files.write(state, data.getvalue())
     final = finished(net, scale=1.0)
     safetensors.torch.save_file(final, options.out / "pieapp_small.safetensors")
 

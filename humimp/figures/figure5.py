@@ -67,7 +67,7 @@ def rejections(rates: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     Parameters
     ----------
     rates
-        Heading to what :func:`humimp.fairness.rejection_rates` returned.
+        Heading to what :func:`humimp.power.rejection_rates` returned.
 
     Returns
     -------

@@ -52,9 +52,9 @@ def geography(places: pd.DataFrame, *, strength: int, gradient: float) -> dict[s
     Parameters
     ----------
     places
-        As of `humimp.fairness.simulated_countries`.
+        As of `humimp.simulation.simulated_countries`.
     strength, gradient
-        As for `humimp.geography.plant`.
+        As for `humimp.simulation.plant`.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def planned(records: pd.DataFrame, places: pd.DataFrame, *, gradient: float) -> 
     records
         As of `worth`.
     places
-        As of `humimp.fairness.simulated_countries`.
+        As of `humimp.simulation.simulated_countries`.
     gradient
         From the poorest to the richest country the share of images with the pattern rises by this.
 
@@ -249,7 +249,7 @@ def rejections(fair: pd.DataFrame, *, n_deals: int) -> dict[str, Any]:
     Parameters
     ----------
     fair
-        As of `humimp.fairness.rejection_rates`.
+        As of `humimp.power.rejection_rates`.
     n_deals
         Of how many geographies. A rate within two standard errors of 5 % is explained by their
         number.
@@ -306,7 +306,7 @@ def possible(slope: float, accuracy: float, places: pd.DataFrame) -> float:
     accuracy
         Of all images together (0 to 1).
     places
-        As of `humimp.fairness.simulated_countries`.
+        As of `humimp.simulation.simulated_countries`.
     """
     steepest = 0.99 * min(accuracy, 1 - accuracy) / np.ptp(places["log_gdp"])
     return float(min(abs(slope), steepest))
@@ -325,7 +325,7 @@ def detected(
     Parameters
     ----------
     own, typical
-        Of `humimp.fairness.f_power` for one slope, at θ₀'s accuracy and at that of the power
+        Of `humimp.power.f_power` for one slope, at θ₀'s accuracy and at that of the power
         curves: the planned slope, or what is `possible` of it.
     bias
         The slope that the pattern alone makes and its standard error (`planned`).

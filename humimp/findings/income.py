@@ -19,6 +19,7 @@ Models = Mapping[str, pd.DataFrame]
 #: The trainings on attacks, ours the last.
 ATTACKS = ("PGD", "PerC_AL", "Ours")
 _RIVALS = ATTACKS[:-1]
+_DEALT = ("0", "PGD", "Ours")  # θ₀, and what every simulated geography has
 #: The pattern is worth less to a training if by more than this, in shares of right answers.
 _LESS = 0.005
 
@@ -259,45 +260,64 @@ def _kept(rate: float, n_draws: int) -> str:
     return f"{'less' if rate < level else 'more'} often than promised"
 
 
-def geographies(deals: Mapping[int, tuple[pd.DataFrame, fairness.Slope]]) -> pd.DataFrame:
+def geographies(
+    deals: Mapping[int, tuple[Models, "pd.Series[float]", fairness.Slope]],
+) -> pd.DataFrame:
     """Compare ours and PGD's in several simulated geographies.
 
     Parameters
     ----------
     deals
-        By the geography's seed: slopes, in the columns ``PGD`` and ``Ours``, and θ₀'s.
+        By the geography's seed: models, of which ``"PGD"`` and ``"Ours"`` count; ``start``; and
+        θ₀'s slope.
 
     Returns
     -------
     pandas.DataFrame
-        A row per geography: the columns of :func:`humimp.fairness.t_tests`, of the paired one;
-        ``PGD`` and ``Ours``, mean slopes; and θ₀'s ``beta0`` with the F-test's ``p0``.
+        A row per geography: the columns of :func:`humimp.fairness.t_tests`, of the paired one; and
+        of θ₀, PGD's and our models, as ``beta_0``, ``beta_PGD`` and ``beta_Ours``: the mean slope,
+        ``worth`` of the pattern, accuracy of the ``poor``est quarter and ``gap`` from there to the
+        richest. ``p0`` is the F-test's of θ₀.
     """
     rows = {}
-    for seed, (betas, fit) in deals.items():
-        test = fairness.t_tests(betas["Ours"], betas["PGD"]).loc["paired"]
-        mean = betas[["PGD", "Ours"]].mean()
-        rows[seed] = {**test, **mean, "beta0": fit.beta, "p0": fit.p}
+    for seed, (models, start, fit) in deals.items():
+        test = fairness.t_tests(models["Ours"]["beta"], models["PGD"]["beta"]).loc["paired"]
+        row: dict[str, Any] = {**test, "p0": fit.p}
+        for name, mean in {"0": start, **{key: models[key].mean() for key in _DEALT[1:]}}.items():
+            row |= {
+                f"beta_{name}": mean["beta"],
+                f"worth_{name}": mean["worth"],
+                f"poor_{name}": mean["quarter_1"],
+                f"gap_{name}": mean["quarter_4"] - mean["quarter_1"],
+            }
+        rows[seed] = row
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def table_of_deals(compared: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `geographies` as text, differences in percentage points per doubling of income."""
-    rows = {}
+    """Lay out `geographies` as text, a column each, differences and shares in percentage points."""
+    columns = {}
     for seed, row in compared.iterrows():
         difference, low, high = (
             minus(DOUBLING * row[key]) for key in ("difference", "low", "high")
         )
-        rows[f"geography {seed}"] = {
-            "slope, θ₀": f"{minus(row['beta0'], 4)} (p {equals(row['p0'])})",
-            "slope, PGD": minus(row["PGD"], 4),
-            "slope, Ours": minus(row["Ours"], 4),
+        percent = {
+            what: ", ".join(minus(100 * row[f"{what}_{name}"], 1) for name in _DEALT)
+            for what in ("worth", "poor", "gap")
+        }
+        columns[f"geography {seed}"] = {
+            "slope, θ₀": f"{minus(row['beta_0'], 4)} (p {equals(row['p0'])})",
+            "slope, PGD": minus(row["beta_PGD"], 4),
+            "slope, Ours": minus(row["beta_Ours"], 4),
             "difference": f"{difference} ({low} to {high})",
             "t": minus(row["t"]),
             "p, one-sided": probability(row["p"]),
             "left out": f"{row['excluded']:.0f}",
+            "poorest quarter; θ₀, PGD, Ours": percent["poor"],
+            "richest − poorest; θ₀, PGD, Ours": percent["gap"],
+            "pattern’s worth; θ₀, PGD, Ours": percent["worth"],
         }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return pd.DataFrame(columns)
 
 
 def across(compared: pd.DataFrame, n_models: int) -> dict[str, Any]:
@@ -316,7 +336,7 @@ def across(compared: pd.DataFrame, n_models: int) -> dict[str, Any]:
         "first_deal": int(compared.index[0]),
         "lower": lower,
         "higher": higher,
-        "flatter_deals": int((compared["Ours"].abs() < compared["beta0"].abs()).sum()),
+        "flatter_deals": int((compared["beta_Ours"].abs() < compared["beta_0"].abs()).sum()),
         "across": _across(lower, higher, n, n_models),
         "between": between,
         "within": DOUBLING * float(((compared["high"] - compared["low"]) / 2).mean()),

@@ -1,8 +1,8 @@
 """The appendix on readings: what each gives, which the numbers favour, and what the text quotes.
 
 Records are given by the name of the row, such as "PGD (L2)", "Ours (a = 0), normalised" or
-"PerC_AL, 20 iterations, κ = 40"; those of "PGD, other judges" have a column for each convention of
-LPIPS and DISTS.
+"PerC_AL, 20 iterations, κ = 40, kept as in the code"; those of "PGD, other judges" have a column
+for each convention of LPIPS and DISTS.
 """
 
 import math
@@ -15,15 +15,13 @@ import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
 from humimp import evaluate, paper
-from humimp.findings.words import signed
+from humimp.findings.words import FEWEST, signed
 
 #: A candidate whose success rate is further from the printed one than this, in points, by more than
 #: chance explains (the exact 95 % interval of Clopper and Pearson, 1934), is ruled out.
 POINTS = 5.0
 #: A candidate is favoured if the next one is farther from the paper by this factor, at least.
 CLEARLY = 1.1
-#: On fewer images than this, numbers favour nothing.
-FEWEST = 5
 
 _PGD = "PGD (L2)"
 _DISTANCES = ("l1", "l2", "linf", "lpips", "dists")
@@ -174,7 +172,7 @@ def candidates(
         found += of(_gradient(name), name, {"as it is": name, "normalised": f"{name}, normalised"})
     for kind, place in {"PPGD": _PLACES["ppgd"], "LPA": _PLACES["lpa"]}.items():
         found += of(place, place, {name: f"{kind}, {name}" for name in nptm})
-    slow = [name for name in records if name.startswith("PerC_AL, ")]
+    slow = sorted((name for name in records if name.startswith("PerC_AL, ")), key=_iterations)
     return found + of("PerC_AL", "PerC_AL", {one.removeprefix("PerC_AL, "): one for one in slow})
 
 
@@ -216,18 +214,20 @@ def numbers(found: Sequence[Candidate], key: str) -> dict[str, Any]:
 
 
 def perc_al(found: Sequence[Candidate]) -> dict[str, Any]:
-    """Tell the range of factors of PerC_AL, without confidence and with κ = 40.
+    """Tell the range of factors of PerC_AL: without confidence and with κ = 40, by what is kept.
 
     Parameters
     ----------
     found
         As of `candidates`.
     """
-    tried = _at("PerC_AL", found)
-    return {
-        "perc_plain": _range([factor(one) for one in tried if "κ" not in one.name]),
-        "perc_40": _range([factor(one) for one in tried if "κ" in one.name]),
+    factors: dict[str, list[float]] = {
+        f"perc_{kappa}{keep}": [] for kappa in ("plain", "40") for keep in ("", "_code")
     }
+    for one in _at("PerC_AL", found):
+        kappa, keep = "40" if "κ" in one.name else "plain", "_code" if "code" in one.name else ""
+        factors[f"perc_{kappa}{keep}"].append(factor(one))
+    return {key: _range(each) for key, each in factors.items()}
 
 
 def pgd(records: pd.DataFrame) -> dict[str, Any]:
@@ -323,6 +323,12 @@ def noise(sigma: float, size: int) -> dict[str, Any]:
 def _ours(confidence: float) -> str:
     """Name the row of ours."""
     return f"Ours (a = {confidence:g})"
+
+
+def _iterations(row: str) -> tuple[str, int]:
+    """Give the place of a row of PerC_AL: by its kind, then by its iterations."""
+    number, _, kind = row.removeprefix("PerC_AL, ").partition(" iterations")
+    return kind, int(number)
 
 
 def _gradient(row: str) -> str:

@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from humimp import fairness, paper
+from humimp import fairness, paper, simulation
 from humimp.figures import figure5
 from humimp.figures.figure5 import figure5a
 
@@ -14,7 +14,7 @@ RATES = pd.DataFrame(
 
 
 def countries(seed: int = 0, total: int = 2000) -> pd.DataFrame:
-    frame = fairness.simulated_countries(total)
+    frame = simulation.simulated_countries(total)
     right = np.random.default_rng(seed).binomial(frame["n"], 0.8)
     return frame.assign(accuracy=right / frame["n"])
 

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from humimp import fairness
+from humimp import fairness, simulation
 from humimp.findings import bias as findings
+from humimp.power import f_power
 
 
 def slope(beta=0.02, p=0.01):
@@ -288,9 +289,9 @@ def test_a_slope_is_possible_up_to_the_incomes_span(asked, accuracy, size):
 
 
 def test_a_possible_slope_can_be_simulated():
-    places = fairness.simulated_countries(2000)
+    places = simulation.simulated_countries(2000)
     steepest = findings.possible(9.0, 0.9, places)
-    assert len(fairness.f_power(places, [steepest], accuracy=0.9, size=2)) == 3
+    assert len(f_power(places, [steepest], accuracy=0.9, size=2)) == 3
 
 
 def power(size, *rates):

@@ -320,31 +320,49 @@ def test_the_difference_that_is_found_in_four_of_five_cases(rates, needed):
     assert income.power({"paired": curve(*rates), "unpaired": curve(0, 0)}, 4)["needed"] == needed
 
 
-def test_geographies_have_the_paired_test_and_the_slope_before():
-    betas = pd.DataFrame({"PGD": [0.03, 0.05, np.nan, 0.1], "Ours": [0.01, 0.04, 0.1, np.nan]})
-    table = income.geographies({3: (betas, line(beta=0.02, p=0.3))})
+def test_geographies_have_the_paired_test_and_what_was_before():
+    betas = {"PGD": [0.03, 0.05, np.nan, 0.1], "Ours": [0.01, 0.04, 0.1, np.nan]}
+    trained = {
+        name: pd.DataFrame(
+            {"beta": beta, "worth": 0.06 * k, "quarter_1": 0.7, "quarter_4": 0.7 + 0.1 * k}
+        )
+        for k, (name, beta) in enumerate(betas.items(), start=1)
+    }
+    start = pd.Series({"beta": 0.02, "worth": 0.3, "quarter_1": 0.5, "quarter_4": 0.45})
+    table = income.geographies({3: (trained | {"PerC_AL": None}, start, line(beta=0.02, p=0.3))})
     assert table.index.tolist() == [3]
     row = table.loc[3]
     assert row["difference"] == pytest.approx(0.015)  # of 0.02 and 0.01
     assert row["t"] == pytest.approx(3)
-    assert (row["excluded"], row["df"]) == (2, 1)
-    assert (row["PGD"], row["Ours"]) == pytest.approx((0.06, 0.05))
-    assert (row["beta0"], row["p0"]) == (0.02, 0.3)
+    assert (row["excluded"], row["df"], row["p0"]) == (2, 1, 0.3)
+    for what, values in {
+        "beta": (0.02, 0.06, 0.05),
+        "worth": (0.3, 0.06, 0.12),
+        "poor": (0.5, 0.7, 0.7),
+        "gap": (-0.05, 0.1, 0.2),
+    }.items():
+        assert [row[f"{what}_{name}"] for name in ("0", "PGD", "Ours")] == pytest.approx(values)
 
 
 def deals(*rows):
     """Make geographies 5, 6 ... from difference and p; mean slopes, and θ₀'s, are told apart."""
     table = pd.DataFrame(rows, columns=["difference", "p"], index=range(5, 5 + len(rows)))
-    known = {"t": -2.5, "excluded": 1.0, "PGD": 0.02, "Ours": -0.03, "beta0": -0.04, "p0": 0.04}
+    known = {"t": -2.5, "excluded": 1.0, "p0": 0.04}
+    slopes = {"beta_PGD": 0.02, "beta_Ours": -0.03, "beta_0": -0.04}
+    shares = {
+        f"{what}_{name}": 0.1 * k - 0.01 * where
+        for where, name in enumerate(("0", "PGD", "Ours"))
+        for k, what in enumerate(("worth", "poor", "gap"))
+    }
     half = 0.01 * 2.0 ** np.arange(len(rows))
     low, high = table["difference"] - half, table["difference"] + half
-    return table.assign(low=low, high=high, **known)
+    return table.assign(low=low, high=high, **known, **slopes, **shares)
 
 
-def test_geographies_are_laid_out_in_points_per_doubling():
+def test_geographies_are_laid_out_in_points():
     table = income.table_of_deals(deals((-0.02, 0.99), (0.02, 0.00001)))
-    assert table.index.tolist() == ["geography 5", "geography 6"]
-    assert table.loc["geography 5"].to_dict() == {
+    assert table.columns.tolist() == ["geography 5", "geography 6"]
+    assert table["geography 5"].to_dict() == {
         "slope, θ₀": "−0.0400 (p = 0.0400)",
         "slope, PGD": "0.0200",
         "slope, Ours": "−0.0300",
@@ -352,8 +370,11 @@ def test_geographies_are_laid_out_in_points_per_doubling():
         "t": "−2.50",
         "p, one-sided": "0.99",
         "left out": "1",
+        "poorest quarter; θ₀, PGD, Ours": "10.0, 9.0, 8.0",
+        "richest − poorest; θ₀, PGD, Ours": "20.0, 19.0, 18.0",
+        "pattern’s worth; θ₀, PGD, Ours": "0.0, −1.0, −2.0",
     }
-    assert table.loc["geography 6", "p, one-sided"] == "< 0.0001"
+    assert table.loc["p, one-sided", "geography 6"] == "< 0.0001"
 
 
 MORE, LESS, OPEN = (0.02, 0.024), (-0.02, 0.976), (0.02, 0.026)
@@ -384,7 +405,7 @@ def test_geographies_agree_at_five_percent_two_sided(rows, counts, across):
 
 
 def test_how_far_geographies_differ():
-    table = deals((0.01, 0.5), (0.03, 0.5), (0.02, 0.5)).assign(Ours=[-0.05, 0.03, 0.04])
+    table = deals((0.01, 0.5), (0.03, 0.5), (0.02, 0.5)).assign(beta_Ours=[-0.05, 0.03, 0.04])
     facts = income.across(table, 9)
     assert facts["first_deal"] == 5
     assert facts["flatter_deals"] == 1  # 0.05, 0.03 and 0.04 beside 0.04
