@@ -114,8 +114,8 @@ def l2(robust: dro.RobustDataset, originals: torch.Tensor) -> float:
 def main() -> None:
     options = arguments()
     record = begin(options)
-    known = simulation.simulate(datasets.digits("train"), strength=6, seed=1)
-    test = simulation.simulate(datasets.digits("test"), strength=6, seed=2)
+    known = simulation.simulate(datasets.digits("train"), seed=1)
+    test = simulation.simulate(datasets.digits("test"), seed=2)
     images = known.images[: options.images].to(options.device)
     labels = known.labels[: options.images].to(options.device)
     model = classifiers.train(experiment.digits_network(), images, labels, epochs=30, shift=1)

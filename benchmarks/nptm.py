@@ -212,14 +212,10 @@ def compare(rows: pd.DataFrame) -> dict[str, Any]:
 
 def main() -> None:
     options = arguments()
-    model, phi = classifiers.load("mobilenet_v2"), features.alexnet()
-    with contextlib.redirect_stdout(io.StringIO()):
-        theirs = authors(options.checkout)
     record = begin(
         options,
         tolerance=TOLERANCE,
         classifier="mobilenet_v2",
-        features=repr(phi),
         checkpoints={name: weights.sha256(name) for name in ("mobilenet_v2", "alexnet_features")},
         authors=peer(
             "https://github.com/cassidylaidlaw/perceptual-advex",
@@ -231,6 +227,10 @@ def main() -> None:
         equal=True,
         speed={},
     )
+    model, phi = classifiers.load("mobilenet_v2"), features.alexnet()
+    record["features"] = repr(phi)
+    with contextlib.redirect_stdout(io.StringIO()):
+        theirs = authors(options.checkout)
     photographs, _, ids = datasets.photographs(options.images, options.size)
     tables = []
     head = f"{'':23} {'success':>9}  {'':10} {'ours':>9} {'theirs':>9} {'mean':>7} {'worst':>7}"
@@ -252,6 +252,8 @@ def main() -> None:
             return
         if options.only:
             continue
+        for task in sides.values():
+            task(0)  # warms up
         made, seconds = take_turns(sides, len(given))
         ours, published = sides
         results = {"ours": made[ours], "theirs": made[published]}

@@ -168,17 +168,6 @@ def compare(rows: pd.DataFrame, who: str) -> dict[str, Any]:
 
 def main() -> None:
     options = arguments()
-    model = classifiers.load("mobilenet_v2").to(getattr(torch, options.dtype))
-    by = compared(options, model)
-    photographs, _, ids = datasets.photographs(options.images, options.size)
-    images = from_uint8(to_uint8(photographs), getattr(torch, options.dtype))
-    given = list(zip(images.split(1), classifiers.predict(model, images).split(1), strict=True))
-    sides: dict[str, Task] = {
-        side: lambda turn, attack=by[who]: attack(*given[turn]) for who, side in SIDES.items()
-    }
-    if options.only:
-        alone(sides, options)
-        return
     record = begin(
         options,
         tolerance=TOLERANCE,
@@ -190,6 +179,19 @@ def main() -> None:
             FILES,
         ),
     )
+    model = classifiers.load("mobilenet_v2").to(getattr(torch, options.dtype))
+    by = compared(options, model)
+    photographs, _, ids = datasets.photographs(options.images, options.size)
+    images = from_uint8(to_uint8(photographs), getattr(torch, options.dtype))
+    given = list(zip(images.split(1), classifiers.predict(model, images).split(1), strict=True))
+    sides: dict[str, Task] = {
+        side: lambda turn, attack=by[who]: attack(*given[turn]) for who, side in SIDES.items()
+    }
+    if options.only:
+        alone(sides, options)
+        return
+    for task in sides.values():
+        task(0)  # warms up
     made, seconds = take_turns(sides, len(given))
     rows = measure(model, given, ids, {who: made[side] for who, side in SIDES.items()})
     record["images"] = len(rows)

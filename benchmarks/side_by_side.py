@@ -174,10 +174,8 @@ def alone(sides: dict[str, Task], options: argparse.Namespace) -> None:
 
 def used(task: Task, device: str) -> dict[str, Any]:
     """Do a task's first turn; give peak memory, of a GPU what is allocated anew, and arithmetic."""
-    before = 0
-    if device != "cpu":
-        forget_peak(device)
-        before = own_peak(device)
+    forget_peak(device)
+    before = 0 if device == "cpu" else own_peak(device)
     with Arithmetic() as counted:
         task(0)
     return {"peak_bytes": own_peak(device) - before, "operations": counted.operations}

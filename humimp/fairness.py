@@ -243,7 +243,20 @@ def _check_records(records: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def check_correct(correct: "pd.Series[Any]", name: str) -> None:
-    """Check that every answer is either right or wrong."""
+    """Check that every answer is either right or wrong.
+
+    Parameters
+    ----------
+    correct
+        The answers.
+    name
+        What they are called, as an error begins.
+
+    Raises
+    ------
+    ValueError
+        If one is something else than true or false.
+    """
     strange = correct[~correct.isin([True, False])]
     if len(strange):
         raise ValueError(
@@ -531,7 +544,18 @@ def _sigma(n: Array, covariance: str) -> Array:
 
 
 def check_countries(countries: pd.DataFrame) -> tuple[Array, Array, Array]:
-    """Check a table of countries and return accuracy, log GDP and n."""
+    """Check a table of countries and return accuracy, log GDP and n, each of shape (K,).
+
+    Parameters
+    ----------
+    countries
+        As for :func:`slope`.
+
+    Raises
+    ------
+    ValueError
+        If no slope can be fitted to it, as :func:`slope` says.
+    """
     columns = ("accuracy", "log_gdp", "n")
     if not isinstance(countries, pd.DataFrame):
         raise ValueError(

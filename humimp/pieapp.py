@@ -457,7 +457,10 @@ class FromReference:
         return torch.cat(values)
 
     def _at_minimum(self, images: Tensor) -> bool:
-        """Whether value and gradient, and no more, are asked for where both are 0."""
+        """Whether a value with its gradient is asked for where both are 0.
+
+        Without a gradient the call is made to have the reference's part remembered.
+        """
         asked = images.requires_grad and torch.is_grad_enabled()
         return asked and self._distance._flat and torch.equal(images, self._reference)
 

@@ -54,7 +54,7 @@ def rejection_rates(
     if right.shape != (countries["n"].sum(),):
         raise ValueError(
             f"countries: n adds up to {countries['n'].sum()}, but correct has the shape "
-            f"{right.shape}; use simulated_countries(total=<number of images>)"
+            f"{right.shape}; use humimp.simulation.simulated_countries(total=<number of images>)"
         )
     fairness.check_correct(pd.Series(right), "correct")
     right = right.astype(float)

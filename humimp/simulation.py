@@ -114,7 +114,20 @@ def assign(countries: pd.DataFrame, *, seed: int = 0) -> NDArray[np.str_]:
 
 
 def deal(countries: pd.DataFrame, generator: np.random.Generator) -> NDArray[np.intp]:
-    """Return for each image the row of its country."""
+    """Deal images out to countries, as :func:`assign` does.
+
+    Parameters
+    ----------
+    countries
+        As for :func:`assign`.
+    generator
+        Of the deal.
+
+    Returns
+    -------
+    ndarray of int
+        For each image the row of its country.
+    """
     n = countries["n"].to_numpy()
     places = generator.permutation(np.repeat(np.arange(len(n)), n))
     dealt = np.empty_like(places)
@@ -294,9 +307,9 @@ def simulate(
 ) -> GeoDataset:
     """Simulate a geography: deal images out to 41 countries, and plant a cause of unfairness.
 
-    Country and image are independent (`assign`), the numbers of images
-    are as uneven as the paper's (`simulated_countries`), and GDP is real. What a
-    model is unfair by is the planted pattern alone (:func:`plant`).
+    Country and image are independent (:func:`assign`), the numbers of images are as uneven as the
+    paper's (:func:`simulated_countries`), and GDP is real. What a model is unfair by is the planted
+    pattern alone (:func:`plant`).
 
     Parameters
     ----------

@@ -443,6 +443,8 @@ def test_permutation_test_is_reproducible_never_zero_and_needs_whole_images() ->
     g = np.arange(10.0)
     perfect = countries(np.arange(10) * 50 / 500, g, np.full(10, 500))
     assert fairness.permutation_p_value(perfect, size=99) == 0.01
+    with pytest.raises(ValueError, match="size: expected a whole number ≥ 1, got 0"):
+        fairness.permutation_p_value(frame, size=0)
     with pytest.raises(ValueError, match="must be whole numbers of images"):
         fairness.permutation_p_value(frame.assign(accuracy=frame["accuracy"] * 0.999))
 

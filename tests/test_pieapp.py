@@ -320,6 +320,21 @@ def test_at_the_reference_nothing_is_computed_where_the_gradient_is_0(spied, bia
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
 
 
+def test_where_the_error_at_the_reference_is_not_0_it_is_computed():
+    network, reference = flat_network(-0.5), images(2, 3, 64, 91)
+    network.ref_score_subtract.bias.add_(0.25)
+    assert gradient(pieapp.Distance(network), reference, reference)[0] == pytest.approx(0.25)
+
+
+def test_one_image_away_from_its_reference_is_enough_to_compute(spied):
+    network, reference = flat_network(), images(2, 3, 64, 91)
+    apart = torch.stack([reference[0], near(reference)[1]])
+    got = gradient(pieapp.Distance(network), reference, apart)
+    assert spied == [4, 4]
+    for one, other in zip(got, gradient(network, reference, apart), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
 def test_a_first_call_without_a_gradient_remembers_the_reference(spied):
     reference = images(2, 3, 64, 91)
     cost = pieapp.Distance(flat_network()).at(reference)

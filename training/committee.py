@@ -300,7 +300,7 @@ def main() -> None:
     with (options.data / "images.csv").open() as file:
         ids = [row["image_id"] for row in csv.DictReader(file)]
     training, held_out = split(ids, options.training, options.held_out, options.seed)
-    files = {path.stem: path for path in (options.data / "images").iterdir()}
+    photographs = {path.stem: path for path in (options.data / "images").iterdir()}
     model = classifiers.load("mobilenet_v2")
     members = {held: metrics(exact=held) for held in (True, False)}
     options.work.mkdir(parents=True, exist_ok=True)
@@ -309,7 +309,7 @@ def main() -> None:
     for number, (name, held) in enumerate(order[part::parts]):
         target = options.work / f"{'test' if held else 'train'}_{name}.npz"
         if not target.exists():
-            save(target, prepare(files[name], options.seed, held, model, members[held]))
+            save(target, prepare(photographs[name], options.seed, held, model, members[held]))
             print(f"{number + 1}/{len(order[part::parts])} {name}", flush=True)
 
 

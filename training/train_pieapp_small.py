@@ -253,7 +253,8 @@ def main() -> None:
         names = json.loads(listed.read_text())["training"]
     else:
         held_out = sorted(path.stem.removeprefix("test_") for path in options.work.glob("test_*"))
-        listed.write_text(json.dumps({"training": names, "held_out": held_out}, indent=0))
+        text = json.dumps({"training": names, "held_out": held_out}, indent=0)
+        files.write(listed, text.encode())
     values = [committee.load(options.work / f"train_{name}.npz").values for name in names]
     scale = committee.Scale.fit(np.concatenate(values))
     np.savez_compressed(options.out / "scale.npz", knots=scale.knots)

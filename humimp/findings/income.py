@@ -276,8 +276,8 @@ def geographies(
     pandas.DataFrame
         A row per geography: the columns of :func:`humimp.fairness.t_tests`, of the paired one; and
         of θ₀, PGD's and our models, as ``beta_0``, ``beta_PGD`` and ``beta_Ours``: the mean slope,
-        ``worth`` of the pattern, accuracy of the ``poor``est quarter and ``gap`` from there to the
-        richest. ``p0`` is the F-test's of θ₀.
+        the pattern's ``worth``, the accuracy in the poorest quarter, ``poor``, and the ``gap`` from
+        there to the richest. ``p0`` is the F-test's of θ₀.
     """
     rows = {}
     for seed, (models, start, fit) in deals.items():

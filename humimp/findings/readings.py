@@ -352,6 +352,7 @@ def _favoured(group: Sequence[Candidate]) -> str:
 def _range(factors: Sequence[float]) -> str:
     """Tell the range of factors, and how many candidates are ruled out: "1.38 to 1.65"."""
     finite = [one for one in factors if math.isfinite(one)]
-    told = f"{min(finite):.2f} to {max(finite):.2f}" if finite else "–"
+    ends = list(dict.fromkeys(f"{end(finite):.2f}" for end in (min, max))) if finite else ["–"]
+    told = " to ".join(ends)
     excluded = len(factors) - len(finite)
     return f"{told} ({excluded} ruled out)" if excluded else told

@@ -175,14 +175,17 @@ def about(records: Mapping[str, Record]) -> dict[str, Any]:
 
 
 def algorithm1(record: Record) -> dict[str, Any]:
-    """Say how much longer its listing takes than ours, and how far apart their results are."""
+    """Say how much longer its listing takes than ours, and how far apart their results are.
+
+    ``reduced`` is beside ours with rounded factors, where the record has that.
+    """
     takes = record["listing_takes"]
-    return {
+    facts = {
         "machine": record["machine"],
         "ratio": takes["humimp"],
-        "reduced": takes[_REDUCED],
         "apart": float(100 * max(record["agreement"]["l2_worst"].values())),
     }
+    return facts | ({"reduced": takes[_REDUCED]} if _REDUCED in takes else {})
 
 
 def listings(record: Record) -> dict[str, Any]:

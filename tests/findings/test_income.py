@@ -375,6 +375,9 @@ def test_geographies_are_laid_out_in_points():
         "pattern’s worth; θ₀, PGD, Ours": "0.0, −1.0, −2.0",
     }
     assert table.loc["p, one-sided", "geography 6"] == "< 0.0001"
+    assert [name.partition(";")[0] for name in table.index[-4:]] == [
+        "left out", "poorest quarter", "richest − poorest", "pattern’s worth",
+    ]  # fmt: skip
 
 
 MORE, LESS, OPEN = (0.02, 0.024), (-0.02, 0.976), (0.02, 0.026)

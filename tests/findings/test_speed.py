@@ -143,6 +143,8 @@ def test_algorithm_1_and_the_listings():
         "agreement": {"l2_worst": {"a": 0.01, "b": 0.02}},
     }
     assert speed.algorithm1(record) == {"machine": "Z", "ratio": 2.0, "reduced": 4.0, "apart": 2.0}
+    del takes["humimp, bfloat16"]
+    assert speed.algorithm1(record) == {"machine": "Z", "ratio": 2.0, "apart": 2.0}
     measured = {"Algorithm 2 as listed": side(8.0), "Algorithm 3 as listed": side(50.0)}
     assert speed.listings({"options": {"models": 5}, "measured": measured}) == {
         "listing_2": 8.0,
