@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,14 @@ def commit(checkout: Path) -> str | None:
 
 
 def peer(repository: str, checkout: Path, files: Iterable[str]) -> dict[str, Any]:
-    """Name a peer's code: its address, the commit of a checkout, and the files that were run."""
+    """Name a peer's code: its address, the commit of a checkout, and the files that were run.
+
+    Without these files, the benchmark ends, saying where they are to be had.
+    """
+    files = list(files)
+    missing = [name for name in files if not (checkout / name).is_file()]
+    if missing:
+        sys.exit(f"{checkout}: no {' and '.join(missing)} in there; --checkout: {repository}")
     return {
         "repository": repository,
         "commit": commit(checkout),

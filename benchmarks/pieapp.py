@@ -183,6 +183,7 @@ def main() -> None:
         for name, measure in compared.items()
     }
     if options.only:
+        sides[options.only](0)  # what is remembered of the reference, the turns have, too
         alone(sides, options)
         return
     results = {name: task(0) for name, task in sides.items()}  # warms up

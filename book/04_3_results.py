@@ -337,7 +337,7 @@ book.tell(findings.across(compared, n_models))
 # ```{glue:figure} tab_deals
 # :name: "tab-deals"
 #
-# **Table E16.** Ours against PGD in {glue:text}`n_deals` **simulated geographies**: the slope of $\theta_0$ with the F-test's $p$, mean slopes after training, the difference in percentage points per doubling of income (PGD's minus ours) with the 95 % confidence interval of the paired t-test, and pairs left out because a model diverged; then, of $\theta_0$ and the means after training on PGD's attacks and on ours, the accuracy in the poorest quarter of the countries in percent, how many points higher it is in the richest, and how many points the planted pattern is worth. Geography {glue:text}`first_deal` is that of {ref}`Figure 5b <fig-5b>`. Ground cost of ours: {glue:text}`cost`{glue:text}`stand_in`. Not in the paper.
+# **Table E16.** Ours against PGD in {glue:text}`n_deals` **simulated geographies**: the slope of $\theta_0$ with the F-test's $p$, mean slopes after training (of all models that did not diverge), the difference in percentage points per doubling of income (PGD's minus ours, over pairs) with the 95 % confidence interval of the paired t-test, its $t$ and its $p$ for ours being smaller, and pairs left out because a model diverged; then, of $\theta_0$ and the means after training on PGD's attacks and on ours, the accuracy in the poorest quarter of the countries in percent, how many points higher it is in the richest, and how many points the planted pattern is worth. Geography {glue:text}`first_deal` is that of {ref}`Figure 5b <fig-5b>`. Ground cost of ours: {glue:text}`cost`{glue:text}`stand_in`. Not in the paper.
 # ```
 
 # %% [markdown]

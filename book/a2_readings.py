@@ -60,7 +60,7 @@ here = book.start("a2_readings")
 # | Table 1, LPIPS | it is named and cited, without settings | VGG-16 or AlexNet; images handed over in $[-1, 1]$, as the package expects, or in $[0, 1]$; at full size or resized |
 # | Table 1, DISTS | the same | at full size, the package's default; the shorter side resized to 256, as its authors evaluate |
 # | Table 1, NPTM | PPGD and LPA are named, without settings | distance of AlexNet's features or of the classifier's own; bound 0.5 or smaller |
-# | Table 1, PerC_AL | no settings | number of iterations; confidence $\kappa = 0$ or 40; which of the images that fool is returned: the one with the least colour difference, or, as in its authors' code, each rated by the image before its last step |
+# | Table 1, PerC_AL | no settings | number of iterations; confidence $\kappa = 0$ or 40; which of the images that fool is returned: the one with the least colour difference, or, as in its authors' code, the one whose predecessor by a step has the least |
 # | Section 4.1, test | "We test $\theta$ on $\mathcal{D}$" | on the images that it was trained on; on others |
 # | Section 4.1, $\Sigma$ | $\Sigma_{ii} = 1/\sqrt{n_i}$ | a covariance of $1/\sqrt{n_i}$; a standard deviation of it, that is a covariance of $1/n_i$ |
 # | Section 4.3, t-tests | two statistics and two probabilities | paired or unpaired, one-sided or two-sided |
@@ -184,7 +184,7 @@ book.tell({"cost": experiment.TITLES[cost], "stand_in": stand_in(cost)})
 # ```{glue:figure} paper_tab_readings
 # :name: "tab-readings-paper"
 #
-# **Table E22.** Candidate readings beside the paper's Table 1, **reference run at the paper's settings**: ResNet-50 (He et al. 2016), 299 × 299 pixels, PGD on the {glue:text}`paper_n_pgd` of {glue:text}`paper_n_pgd_images` images that it classifies correctly, each other row on as many of these as its line says: all, or a fixed random subset. Ours has PieAPP-small as its ground cost, a stand-in for PieAPP. Both readings of ours are on the same photographs. Of the 1000, {glue:text}`a1_pieapp_small.ipynb::photographs_training:.0f` are among those that PieAPP-small learned from. Rounding after every step has {glue:text}`round_steps` steps, not {glue:text}`paper_steps`. LPIPS and DISTS under
+# **Table E22.** Candidate readings beside the paper's Table 1, **reference run at the paper's settings**: ResNet-50 (He et al. 2016), 299 × 299 pixels, PGD on the {glue:text}`paper_n_pgd` of {glue:text}`paper_n_pgd_images` images that it classifies correctly, each other row on as many of these as its line says: all, or a fixed random subset. Ours has PieAPP-small as its ground cost, a stand-in for PieAPP. Both readings of ours are on the same photographs. Rows were added over some days; the record of each names its commit. Of the 1000, {glue:text}`a1_pieapp_small.ipynb::photographs_training:.0f` are among those that PieAPP-small learned from. Rounding after every step has {glue:text}`round_steps` steps, not {glue:text}`paper_steps`. LPIPS and DISTS under
 # the conventions are estimated for all of PGD's images from those that the line says. Grey: the paper. Factor: how far a candidate is from the paper, 1 being agreement; bold: favoured; –: ruled out by its success rate.
 # ```
 #

@@ -51,7 +51,9 @@ RECORDS = sorted((Path(__file__).parents[2] / "results").glob("[bp]e*/*.json"))
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
 def test_the_ratio_of_committed_records_is_the_median_of_their_turns(path):
-    for one in sides(json.loads(path.read_text("utf-8"))):
+    found = list(sides(json.loads(path.read_text("utf-8"))))
+    assert found or path.stem.removesuffix("_gpu") not in speed.WHAT
+    for one in found:
         assert one.ratio == pytest.approx(statistics.median(one.turns)), one.name
 
 
@@ -125,13 +127,11 @@ def test_where_records_come_from_and_which_are_not_equal():
         "machines": "A; Z",
         "on_gpu": "PGD (L₂)",
         "unequal": "nptm",
-        "untold": "perc_al",
     }
     assert speed.about({"pgd": records["pgd"]}) == {
         "machines": "Z",
         "on_gpu": "nothing",
         "unequal": "none",
-        "untold": "none",
     }
 
 
@@ -142,9 +142,11 @@ def test_algorithm_1_and_the_listings():
         "listing_takes": takes,
         "agreement": {"l2_worst": {"a": 0.01, "b": 0.02}},
     }
-    assert speed.algorithm1(record) == {"machine": "Z", "ratio": 2.0, "reduced": 4.0, "apart": 2.0}
+    told = ", 4.00 times with PieAPP's convolutions on factors rounded to bfloat16"
+    facts = {"machine": "Z", "ratio": 2.0, "and_reduced": told, "apart": 2.0}
+    assert speed.algorithm1(record) == facts
     del takes["humimp, bfloat16"]
-    assert speed.algorithm1(record) == {"machine": "Z", "ratio": 2.0, "apart": 2.0}
+    assert speed.algorithm1(record) == facts | {"and_reduced": ""}
     measured = {"Algorithm 2 as listed": side(8.0), "Algorithm 3 as listed": side(50.0)}
     assert speed.listings({"options": {"models": 5}, "measured": measured}) == {
         "listing_2": 8.0,
