@@ -184,7 +184,7 @@ book.tell({"cost": experiment.TITLES[cost], "stand_in": stand_in(cost)})
 # ```{glue:figure} paper_tab_readings
 # :name: "tab-readings-paper"
 #
-# **Table E22.** Candidate readings beside the paper's Table 1, **reference run at the paper's settings**: ResNet-50 (He et al. 2016), 299 × 299 pixels, PGD on the {glue:text}`paper_n_pgd` of {glue:text}`paper_n_pgd_images` images that it classifies correctly, each other row on as many of these as its line says: all, or a fixed random subset. Ours has PieAPP-small as its ground cost, a stand-in for PieAPP. Both readings of ours are on the same photographs. Rows were added over some days; the record of each names its commit. Of the 1000, {glue:text}`a1_pieapp_small.ipynb::photographs_training:.0f` are among those that PieAPP-small learned from. Rounding after every step has {glue:text}`round_steps` steps, not {glue:text}`paper_steps`. LPIPS and DISTS under
+# **Table E22.** Candidate readings beside the paper's Table 1, **reference run at the paper's settings**: ResNet-50 (He et al. 2016), 299 × 299 pixels, PGD on the {glue:text}`paper_n_pgd` of {glue:text}`paper_n_pgd_images` images that it classifies correctly, each other row on as many of these as its line says: all, or a fixed random subset. Ours has PieAPP-small as its ground cost, a stand-in for PieAPP. Both readings of ours are on the same photographs. *As coded*: the image that PerC_AL's authors' code keeps. Rows were added over some days; the record of each names its commit. Of the 1000, {glue:text}`a1_pieapp_small.ipynb::photographs_training:.0f` are among those that PieAPP-small learned from. Rounding after every step has {glue:text}`round_steps` steps, not {glue:text}`paper_steps`. LPIPS and DISTS under
 # the conventions are estimated for all of PGD's images from those that the line says. Grey: the paper. Factor: how far a candidate is from the paper, 1 being agreement; bold: favoured; –: ruled out by its success rate.
 # ```
 #
@@ -205,7 +205,7 @@ book.tell({"cost": experiment.TITLES[cost], "stand_in": stand_in(cost)})
 # ```{glue:figure} yours_tab_readings
 # :name: "tab-readings-yours"
 #
-# **Table E23.** The same candidates in **the run that the first lines of this page name**: {glue:text}`classifier`, {glue:text}`size` × {glue:text}`size` pixels, {glue:text}`n_images` images for PGD as the paper reads it, for each other row as many as its line says; ground cost {glue:text}`cost`, {glue:text}`stand_in`. Smaller images and another network have other distances, so away from the paper's settings the factor says little; what does
+# **Table E23.** The same candidates in **the run that the first lines of this page name**: {glue:text}`classifier`, {glue:text}`size` × {glue:text}`size` pixels, {glue:text}`n_images` images for PGD as the paper reads it, for each other row as many as its line says; ground cost {glue:text}`cost`, {glue:text}`stand_in`; *as coded*: the image that PerC_AL's authors' code keeps. Smaller images and another network have other distances, so away from the paper's settings the factor says little; what does
 # carry over is which success rates are possible.
 # ```
 #

@@ -173,7 +173,11 @@ def candidates(
     for kind, place in {"PPGD": _PLACES["ppgd"], "LPA": _PLACES["lpa"]}.items():
         found += of(place, place, {name: f"{kind}, {name}" for name in nptm})
     slow = sorted((name for name in records if name.startswith("PerC_AL, ")), key=_iterations)
-    return found + of("PerC_AL", "PerC_AL", {one.removeprefix("PerC_AL, "): one for one in slow})
+    told = {
+        one.removeprefix("PerC_AL, ").replace("kept as in the code", "as coded"): one
+        for one in slow
+    }
+    return found + of("PerC_AL", "PerC_AL", told)
 
 
 def favours(found: Sequence[Candidate], *, confidences: Sequence[float]) -> dict[str, Any]:

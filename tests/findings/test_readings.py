@@ -101,10 +101,10 @@ WANTED = [  # place, name, row of the paper, times the paper's, success rate, im
     ("NPTM (LPA)", "y", "NPTM (LPA)", 1, 100, 5),
     ("PerC_AL", "20 iterations", "PerC_AL", 4, 100, 6),
     ("PerC_AL", "100 iterations", "PerC_AL", 3, 100, 6),
-    ("PerC_AL", "20 iterations, kept as in the code", "PerC_AL", 2, 100, 6),
+    ("PerC_AL", "20 iterations, as coded", "PerC_AL", 2, 100, 6),
     ("PerC_AL", "20 iterations, κ = 40", "PerC_AL", 1.5, 100, 6),
     ("PerC_AL", "40 iterations, κ = 40", "PerC_AL", 1, 100 / 6, 6),
-    ("PerC_AL", "40 iterations, κ = 40, kept as in the code", "PerC_AL", 5, 100, 6),
+    ("PerC_AL", "40 iterations, κ = 40, as coded", "PerC_AL", 5, 100, 6),
 ]
 
 
