@@ -313,7 +313,7 @@ book.tell(findings.power(curves, n_draws))
 
 # %%
 def another(deal):
-    """Train PGD's and our models in another simulated geography; return them, θ₀ and its slope."""
+    """Do the same in another geography: PGD's and our models, θ₀, its slope."""
     folder = here.folder / f"deal-{deal}"
     own, model = dealt(deal, folder)
     models = {}
