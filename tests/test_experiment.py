@@ -1,5 +1,6 @@
 """The set-up of Section 4: whose images are whose, and that θ₀ is the same wherever it is read."""
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -176,3 +177,9 @@ def test_every_cost_of_the_pages_can_be_had_that_needs_no_download() -> None:
         value = experiment.COSTS[name]()(*pair)
         assert np.isfinite(value.detach().numpy()).all()
     assert experiment.COSTS["PieAPP"] is costs.PieAPP
+
+
+def test_a_plain_simulation_plants_as_strongly_as_the_experiment():
+    asked = [simulation.simulate, experiment.by_country, experiment.dealt]
+    strengths = {inspect.signature(one).parameters["strength"].default for one in asked}
+    assert len(strengths) == 1
