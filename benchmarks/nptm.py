@@ -41,6 +41,7 @@ from side_by_side import (
     default,
     finish,
     headline,
+    one_by_one,
     parser,
     show,
     take_turns,
@@ -51,7 +52,6 @@ from side_by_side import (
 from torch import Tensor, nn
 
 from humimp import attacks, classifiers, datasets, distances, features, weights
-from humimp import images as pictures
 
 STUBS = {
     "robustness": (),
@@ -241,8 +241,7 @@ def main() -> None:
         # the same constants to the last bit, of which float64 has more
         theirs.network.normalizer.mean = phi.network.mean.flatten().tolist()
         theirs.network.normalizer.std = phi.network.std.flatten().tolist()
-        images = pictures.from_uint8(pictures.to_uint8(photographs), dtype)
-        given = list(zip(images.split(1), classifiers.predict(model, images).split(1), strict=True))
+        given = one_by_one(model, photographs, dtype)
         name = f"{attack}, {projection}, {word}"
         sides = tasks(options, given, pair(attack, projection, model, phi, theirs), name)
         if options.only in sides:

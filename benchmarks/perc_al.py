@@ -48,6 +48,7 @@ from side_by_side import (
     default,
     finish,
     headline,
+    one_by_one,
     parser,
     show,
     take_turns,
@@ -58,7 +59,6 @@ from side_by_side import (
 from torch import Tensor, nn
 
 from humimp import attacks, classifiers, color, datasets, distances, weights
-from humimp.images import from_uint8, to_uint8
 
 FILES = ("perc_al.py", "differential_color_functions.py")
 DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -180,8 +180,7 @@ def main() -> None:
     model = classifiers.load("mobilenet_v2").to(getattr(torch, options.dtype))
     by = compared(options, model)
     photographs, _, ids = datasets.photographs(options.images, options.size)
-    images = from_uint8(to_uint8(photographs), getattr(torch, options.dtype))
-    given = list(zip(images.split(1), classifiers.predict(model, images).split(1), strict=True))
+    given = one_by_one(model, photographs, getattr(torch, options.dtype))
     sides: dict[str, Task] = {
         side: lambda turn, attack=by[who]: attack(*given[turn]) for who, side in SIDES.items()
     }

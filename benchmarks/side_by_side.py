@@ -22,11 +22,12 @@ from typing import Any
 import pandas as pd
 import torch
 from machine import machine
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from humimp import datasets, runs
+from humimp import classifiers, datasets, runs
+from humimp.images import from_uint8, to_uint8
 from humimp.rounding import rounding
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -274,6 +275,12 @@ def default(dtype: torch.dtype) -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
+
+
+def one_by_one(model: nn.Module, images: Tensor, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
+    """Give each image alone, 8 bit, in this precision, with the label that the model gives it."""
+    exact = from_uint8(to_uint8(images), dtype)
+    return list(zip(exact.split(1), classifiers.predict(model, exact).split(1), strict=True))
 
 
 def crops(n: int, size: int) -> tuple[Tensor, list[str]]:
